@@ -1,0 +1,34 @@
+# Everything from a fresh clone with Python 3.11+, pip and make. On Windows without make: see README.md.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: run test lint samples clean
+
+run: $(VENV)/installed
+	$(BIN)/hunt run samples/logs
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-tests
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python tests/typecheck.py
+
+samples: $(VENV)/installed-tests
+	$(BIN)/python -m samples.build
+
+# requirements.lock pins every version, for both.
+$(VENV)/installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint requirements.lock --editable .
+	$(BIN)/python -c "open('$@', 'w').close()"
+
+$(VENV)/installed-tests: $(VENV)/installed
+	$(PIP) install --quiet --constraint requirements.lock --editable ".[test]"
+	$(BIN)/python -c "open('$@', 'w').close()"
+
+clean:
+	$(PYTHON) -c "import shutil; shutil.rmtree('$(VENV)', ignore_errors=True)"

@@ -1,0 +1,152 @@
+"""The command line. Results go to stdout, everything else to stderr; HuntErrors become one line here and only here."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from hunt import __version__, registry
+from hunt.errors import HuntError, QueryError
+from hunt.model import Report, Settings, Severity, Status
+
+OK, FOUND, BAD_REQUEST, DAMAGED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class _Group(click.Group):
+    """Turns what can't be served into one line and exit code 2; our own bugs stay tracebacks."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except HuntError as error:
+            _say(f"hunt: {error}")
+            ctx.exit(BAD_REQUEST)
+        except KeyboardInterrupt:
+            _say("hunt: interrupted")
+            ctx.exit(INTERRUPTED)
+
+
+def _say(line: str) -> None:
+    from hunt.output import safe
+
+    click.echo(safe(line), err=True)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="evtx-hunt")
+def main() -> None:
+    """Hunt offline in Windows event logs: which script hosts started Outlook, and whatever else the queries ask.
+
+    Exit codes: 0 done, 1 findings at or above --fail-on, 2 bad request, 3 part of the evidence was unreadable,
+    130 interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):  # a narrow code page shows \\u4e2d rather than failing
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure:
+            reconfigure(errors="backslashreplace")
+
+
+@main.command(epilog="Example: hunt run samples/logs -o out")
+@click.argument("evidence", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-q", "--query", "queries", multiple=True, metavar="QUERY", help="A query's id; again for more.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for findings.csv and the other files.")
+@click.option(
+    "--format", "shown", type=click.Choice(registry.formats()), default="table", show_default=True,
+    help="What stdout gets.",
+)  # fmt: skip
+@click.option(
+    "--window", type=click.FloatRange(min=0, max=10**9), metavar="SECONDS",
+    help="Longest time between the events of a match, inclusive; default: the query's own, 60 for Outlook.",
+)  # fmt: skip
+@click.option(
+    "--csv", "cells", type=click.Choice(["safe", "raw"]), default="safe", show_default=True,
+    help="safe: control characters shown, formulas disarmed; raw: cells exactly as the evidence has them.",
+)  # fmt: skip
+@click.option(
+    "--fail-on", type=click.Choice([s.value for s in Severity]), metavar="LEVEL",
+    help="Exit with 1 if a finding has this severity or more.",
+)  # fmt: skip
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def run(
+    evidence: tuple[Path, ...],
+    queries: tuple[str, ...],
+    out: Path | None,
+    shown: str,
+    window: float | None,
+    cells: str,
+    fail_on: str | None,
+    quiet: bool,
+) -> None:
+    """Read EVIDENCE (event logs or folders of them), run the queries, show what they find."""
+    from hunt import pipeline
+    from hunt.output._progress import bar
+
+    started = datetime.now(UTC)
+    _check_out(out, evidence)
+    request = pipeline.Request(evidence, queries, Settings(window_s=window), out, {"csv": cells})
+    with bar(hidden=quiet) as watcher:
+        report = pipeline.run(request, watcher)
+    if out:
+        _write_files(report, out, started)
+    registry.output(shown).write(report, sys.stdout)
+    sys.stdout.flush()
+    _finish(report, queries, Severity(fail_on) if fail_on else None)
+
+
+def _check_out(out: Path | None, evidence: tuple[Path, ...]) -> None:
+    if out is None:
+        return
+    if out.exists() and not out.is_dir():
+        raise HuntError(f"{out}: is a file; -o names a folder")
+    if any(path.exists() and out.exists() and path.samefile(out) for path in evidence):
+        raise HuntError(f"{out}: is evidence; results are never written into it")
+
+
+def _write_files(report: Report, out: Path, started: datetime) -> None:
+    from hunt.output import _files
+
+    try:
+        _files.write_folder(report, out, started)
+    except OSError as error:
+        raise HuntError(f"{out}: can't write results: {error.strerror or error}") from None
+
+
+def _finish(report: Report, named: tuple[str, ...], fail_on: Severity | None) -> None:
+    """The last line on stderr, which names all that applies, and the exit code: 2 before 3 before 1."""
+    from hunt.output._summary import counted
+
+    if named and all(q.status is Status.NOT_EVALUABLE for q in report.queries):
+        reasons = "; ".join(f"{q.query}: {q.reason}" for q in report.queries)
+        raise QueryError(f"{counted(report)}; no named query could run ({reasons})")
+    alarming = [s for s in report.findings["severity"] if fail_on and Severity(s).rank >= fail_on.rank]
+    notes = [counted(report)]
+    if report.problems:
+        notes.append("part of the evidence could not be read (problems.csv with -o)")
+    if alarming:
+        notes.append(f"{len(alarming)} at or above {fail_on}")
+    _say(f"hunt: {'; '.join(notes)}")
+    sys.exit(DAMAGED if report.problems else FOUND if alarming else OK)
+
+
+@main.command("queries", epilog="Example: hunt queries")
+def list_queries() -> None:
+    """List the queries: id, severity, techniques, title."""
+    for query in registry.queries():
+        found = query.hunt
+        click.echo(f"{found.id}\t{found.severity}\t{','.join(found.attack)}\t{found.title}")
+
+
+@main.command(epilog="Example: hunt show outlook-script-host")
+@click.argument("query")
+def show(query: str) -> None:
+    """Show what QUERY looks for, what looks alike, and when it is blind."""
+    (selected,) = registry.select([query])
+    found = selected.hunt
+    click.echo(f"{found.id}: {found.title}\nseverity {found.severity}, risk {found.risk_score}\n\n{found.doc}")
+
+
+if __name__ == "__main__":
+    main()

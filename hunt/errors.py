@@ -1,0 +1,13 @@
+"""What a user is told when a request can't be served; `cli.py` alone turns these into one line on stderr."""
+
+
+class HuntError(Exception):
+    """A file or request we can't serve; the message names the thing and the way out."""
+
+
+class EvidenceError(HuntError):
+    """Named evidence is missing, or nothing in it can be read."""
+
+
+class QueryError(HuntError):
+    """A named query does not exist, or none of the named ones could run."""

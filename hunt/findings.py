@@ -1,0 +1,161 @@
+"""Findings: what hunts return, made into the rows of findings.csv and events.csv."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from hunt import schema
+from hunt.events import SOURCES, printed
+from hunt.model import Case, Hunt
+
+TEXTS = pl.List(pl.String)
+
+# findings.csv, one row a match. The suspicious process first, then `target_*`, the last event's process; `actor`,
+# `object` and `action` for events without processes.
+COLUMNS: Mapping[str, pl.DataType] = {
+    "finding_id": pl.String(),
+    "query": pl.String(),
+    "title": pl.String(),
+    "severity": pl.String(),
+    "risk_score": pl.Int64(),
+    "confidence": pl.String(),
+    "grade": pl.String(),
+    "host": pl.String(),
+    "user": pl.String(),
+    "start": schema.TIME,
+    "end": schema.TIME,
+    "span_seconds": pl.Float64(),
+    "process_guid": pl.String(),
+    "pid": pl.UInt32(),
+    "image": pl.String(),
+    "command_line": pl.String(),
+    "parent_image": pl.String(),
+    "parent_command_line": pl.String(),
+    "target_process_guid": pl.String(),
+    "target_pid": pl.UInt32(),
+    "target_image": pl.String(),
+    "target_command_line": pl.String(),
+    "sha256": pl.String(),
+    "signer": pl.String(),
+    "integrity": pl.String(),
+    "session": pl.UInt32(),
+    "logon_id": pl.String(),
+    "source_ip": pl.String(),
+    "actor": pl.String(),
+    "object": pl.String(),
+    "action": pl.String(),
+    "techniques": TEXTS,
+    "reason": pl.String(),
+    "competitors": pl.UInt32(),
+    "ambiguous": pl.Boolean(),
+    "locality": pl.String(),
+    "origin": pl.String(),
+    "attached": pl.Boolean(),
+    "start_source": pl.String(),
+    "evidence": TEXTS,
+    "suppressed": pl.Boolean(),
+    "sources": TEXTS,
+}
+
+# The events of a match, as a hunt names them in its column `events`.
+REFERENCE = pl.Struct(
+    {
+        "step": pl.UInt32,
+        "host": pl.String,
+        "channel": pl.String,
+        "event_id": pl.UInt32,
+        "record_id": pl.UInt64,
+        "time": schema.TIME,
+    }
+)
+
+# events.csv, one row per event of a finding.
+EVENT_COLUMNS: Mapping[str, pl.DataType] = {
+    "finding_id": pl.String(),
+    "step": pl.UInt32(),
+    "time": schema.TIME,
+    "host": pl.String(),
+    "channel": pl.String(),
+    "event_id": pl.UInt32(),
+    "record_id": pl.UInt64(),
+    "sources": SOURCES,
+    "fields": pl.String(),
+}
+
+
+def reference(step: int, suffix: str = "") -> pl.Expr:
+    """The event that a row of a hunt's join stands for; `suffix` as the join gave it to that side's core columns."""
+    named = {
+        name: pl.col(f"{name}{suffix}").alias(name) for name in ("host", "channel", "event_id", "record_id", "time")
+    }
+    return pl.struct(pl.lit(step, pl.UInt32).alias("step"), *named.values())
+
+
+def gather(case: Case, hunts: Iterable[Hunt]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(findings, their events) of all hunts: COLUMNS and EVENT_COLUMNS, both sorted and so the same on every run."""
+    findings, events = [], []
+    for hunt in hunts:
+        found = _matches(hunt, hunt.find(case).collect())
+        if found.height:
+            met = _events(case, found)
+            findings.append(_with_sources(found, met))
+            events.append(met)
+    return _sorted(findings, COLUMNS, "start", "end", "host", "query", "finding_id"), _sorted(
+        events, EVENT_COLUMNS, "finding_id", "step", "time", "channel", "record_id"
+    )
+
+
+def _sorted(parts: list[pl.DataFrame], columns: Mapping[str, pl.DataType], *by: str) -> pl.DataFrame:
+    return pl.concat([pl.DataFrame(schema=columns), *(part.select(columns) for part in parts)]).sort(by)
+
+
+def _matches(hunt: Hunt, found: pl.DataFrame) -> pl.DataFrame:
+    """A hunt's rows with all of COLUMNS, what the hunt says of every match, and their ids."""
+    said = {
+        "title": pl.lit(hunt.title),
+        "severity": pl.lit(hunt.severity.value),
+        "risk_score": pl.lit(hunt.risk_score),
+        "techniques": pl.lit(list(hunt.attack), TEXTS),
+        "suppressed": pl.lit(value=False),
+    }
+    ids = [finding_id(hunt.id, events) for events in found["events"].to_list()]
+    said |= {"query": pl.lit(hunt.id), "finding_id": pl.lit(pl.Series(ids, dtype=pl.String))}
+    absent = {c: said.get(c, pl.lit(None)) for c in COLUMNS if c not in found.columns}
+    complete = found.with_columns(value.alias(c) for c, value in absent.items())
+    return complete.with_columns(pl.col(c).cast(dtype) for c, dtype in COLUMNS.items())
+
+
+def finding_id(query: str, events: Iterable[Mapping[str, object]]) -> str:
+    """16 hex digits that depend on the query and its events alone, not on where the evidence lay."""
+    lines = sorted(f"{str(e['host']).lower()}\t{e['channel']}\t{e['record_id']}\t{e['time']}" for e in events)
+    return hashlib.sha256("\n".join((query, *lines)).encode()).hexdigest()[:16]
+
+
+def _events(case: Case, found: pl.DataFrame) -> pl.DataFrame:
+    """EVENT_COLUMNS for every event that the matches name, looked up in its frame."""
+    named = found.select("finding_id", pl.col("events").cast(pl.List(REFERENCE))).explode("events").unnest("events")
+    parts = []
+    for (channel, event_id), refs in named.group_by("channel", "event_id", maintain_order=True):
+        frame = case.frame(str(channel), int(str(event_id))).drop("channel", "event_id")
+        met = refs.lazy().join(frame, on=["host", "record_id", "time"], how="left", nulls_equal=True).collect()
+        rows = met.drop("finding_id", "step")
+        fields = [json.dumps(row, ensure_ascii=False) for row in printed(rows, int(str(event_id)))]
+        parts.append(met.with_columns(fields=pl.Series(fields, dtype=pl.String)).select(EVENT_COLUMNS))
+    return pl.concat(parts)
+
+
+def _with_sources(found: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """`sources`: the evidence files of a finding's events, sorted."""
+    paths = (
+        events.lazy()
+        .select("finding_id", pl.col("sources").list.eval(pl.element().struct.field("path")))
+        .explode("sources")
+        .group_by("finding_id")
+        .agg(pl.col("sources").unique().sort())
+        .collect()
+    )
+    return found.drop("sources").join(paths, on="finding_id", how="left")

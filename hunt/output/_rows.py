@@ -1,0 +1,88 @@
+"""A report's parts as flat tables of text and numbers, the way files and pipes take them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import polars as pl
+
+from hunt import schema
+from hunt.model import Problem, QueryResult, Report
+from hunt.output._safe import HIDDEN_PATTERN, escape_json, exact_json, visible
+
+
+def tables(report: Report) -> Mapping[str, pl.DataFrame]:
+    """findings, events, queries and problems, in that order; lists as JSON, times as ISO 8601."""
+    return {
+        "findings": flat(report.findings),
+        "events": flat(report.events.with_columns(pl.col("fields").map_elements(escape_json, return_dtype=pl.String))),
+        "queries": pl.DataFrame([_query(q) for q in report.queries], schema=_QUERIES, orient="row"),
+        "problems": pl.DataFrame([_problem(p) for p in report.problems], schema=_PROBLEMS, orient="row"),
+    }
+
+
+def flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Lists as JSON arrays, times as text; numbers and booleans stay."""
+    return frame.with_columns(_flat(column) for column in frame.get_columns())
+
+
+def _flat(column: pl.Series) -> pl.Series:
+    if isinstance(column.dtype, pl.List):
+        texts = [None if value is None else exact_json(value) for value in column.to_list()]
+        return pl.Series(column.name, texts, dtype=pl.String)
+    if isinstance(column.dtype, pl.Datetime):
+        return column.to_frame().select(schema.time_text(pl.col(column.name)))[:, 0]
+    return column
+
+
+# A cell that begins so is run as a formula by spreadsheets; the wide forms are taken for the plain ones by some.
+_FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
+
+# Columns of JSON: exact in every output, and harmless as they are.
+JSON_COLUMNS = frozenset({"techniques", "evidence", "sources", "fields", "hosts_ran", "hosts_not_evaluable"})
+
+
+def harmless(frame: pl.DataFrame) -> pl.DataFrame:
+    """With every text cell made safe for spreadsheets and terminals."""
+    texts = [c for c, dtype in frame.schema.items() if dtype == pl.String and c not in JSON_COLUMNS]
+    return frame.with_columns(safe_cells(frame[c]) for c in texts)
+
+
+def safe_cells(column: pl.Series) -> pl.Series:
+    """A text column for spreadsheets: `safe`, and a quote before what would be run as a formula."""
+    named = column.alias("text").to_frame()
+    hidden = named.select(pl.col("text").str.extract_all(HIDDEN_PATTERN).explode().drop_nulls().unique())["text"]
+    text = pl.col("text")
+    if hidden.len():
+        # In code point order: each character once, so no replacement touches another.
+        found = sorted(hidden)
+        text = text.str.replace_many(found, [visible(c) for c in found])
+    formula = text.str.contains(f"^[{re.escape(_FORMULA)}]")
+    return named.select(pl.when(formula).then("'" + text).otherwise(text).alias(column.name))[:, 0]
+
+
+_QUERIES = {
+    **dict.fromkeys(("query", "title", "file", "status", "reason", "hosts_ran", "hosts_not_evaluable"), pl.String),
+    "findings": pl.Int64,
+}
+
+
+def _query(result: QueryResult) -> tuple[object, ...]:
+    hosts = (exact_json(list(names)) for names in (result.hosts_ran, result.hosts_not_evaluable))
+    said = (result.query, result.title, result.file, result.status.value, result.reason)
+    return (*said, *hosts, result.findings)
+
+
+_PROBLEMS = {
+    "source": pl.String,
+    "channel": pl.String,
+    "offset": pl.UInt64,
+    "record_id": pl.UInt64,
+    "kind": pl.String,
+    "reason": pl.String,
+}
+
+
+def _problem(p: Problem) -> tuple[object, ...]:
+    return p.source, p.channel, p.offset, p.record_id, p.kind, p.reason

@@ -1,0 +1,24 @@
+"""One line that counts a run."""
+
+from __future__ import annotations
+
+from hunt.model import Report
+
+
+def counted(report: Report) -> str:
+    """`8 findings; 120 of 123 records read in 2 files of 1 host; 3 problems`."""
+    found, read = (sum(getattr(t, what) for t in report.tallies) for what in ("found", "read"))
+    records = f"{read} records" if read == found else f"{read} of {found} records"
+    parts = [
+        _number(report.findings.height, "finding"),
+        f"{records} read in {_number(len(report.tallies), 'file')} of {_number(len(report.hosts), 'host')}",
+    ]
+    if report.problems:
+        parts.append(_number(len(report.problems), "problem"))
+    if report.skipped:
+        parts.append(f"{_number(len(report.skipped), 'file')} of other formats skipped")
+    return "; ".join(parts)
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -1,0 +1,102 @@
+"""Findings for people: a rich table on a terminal, tab-separated lines in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hunt.model import QueryResult, Report, Status
+from hunt.output._rows import flat
+from hunt.output._safe import safe
+
+_STYLES = {"critical": "bold white on red", "high": "bold red", "medium": "yellow", "low": "cyan"}
+
+# What a pipe gets of each finding; everything stands in findings.csv.
+PLAIN = (
+    *("severity", "grade", "confidence", "start", "end", "host", "user", "image", "command_line"),
+    *("target_image", "target_command_line", "span_seconds", "query", "finding_id"),
+)
+
+
+def write(report: Report, out: TextIO) -> None:
+    """The findings, then every query that could not run everywhere."""
+    console = Console(file=out, highlight=False, markup=False)
+    if console.is_terminal:
+        _tables(report, console)
+    else:
+        _lines(report, out)
+
+
+def _lines(report: Report, out: TextIO) -> None:
+    rows = [PLAIN, *flat(report.findings.select(PLAIN)).iter_rows()]
+    for row in rows:
+        cells = ("" if cell is None else safe(str(cell)) for cell in row)
+        out.write("\t".join(cells) + "\n")
+
+
+def _tables(report: Report, console: Console) -> None:
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, show_lines=True, expand=False)
+    for name, width in (("Severity", 8), ("When (UTC)", 19)):
+        table.add_column(name, min_width=width, no_wrap=True)
+    table.add_column("Host, user", ratio=1, overflow="fold")
+    table.add_column("What", ratio=3, overflow="fold")
+    for row in flat(report.findings).iter_rows(named=True):
+        table.add_row(
+            Text(row["severity"], _STYLES.get(row["severity"], "")), Text(_when(row)), _where(row), _what(row)
+        )
+    if report.findings.height:
+        console.print(table)
+    else:
+        console.print(Text("No findings."))
+    for query in report.queries:
+        if query.status is not Status.RAN:
+            console.print(_limits(query))
+
+
+def _when(row: Mapping[str, object]) -> str:
+    return str(row["end"] or row["start"] or "")[:19].replace("T", " ")
+
+
+def _where(row: Mapping[str, object]) -> Text:
+    return Text.assemble((_text(row, "host"), "bold"), "\n", _text(row, "user"))
+
+
+def _what(row: Mapping[str, object]) -> Text:
+    """Who started what, how much later, and why that matters; command lines below."""
+    text = Text.assemble(
+        (_name(row, "image", "pid"), "bold"),
+        " → ",
+        (_name(row, "target_image", "target_pid"), "bold"),
+        f"  {_after(row)}{row['grade'] or ''}, confidence {row['confidence'] or 'not stated'}\n",
+        (_text(row, "reason"), "italic"),
+    )
+    for column in ("command_line", "target_command_line"):
+        if row[column]:
+            text.append(f"\n$ {_text(row, column)}", "dim")
+    return text
+
+
+def _after(row: Mapping[str, object]) -> str:
+    return "" if row["span_seconds"] is None else f"after {row['span_seconds']:g} s, "
+
+
+def _name(row: Mapping[str, object], image: str, pid: str) -> str:
+    name = _text(row, image).replace("/", "\\").rsplit("\\", 1)[-1] or "unknown"
+    return f"{name} ({row[pid]})" if row[pid] is not None else name
+
+
+def _text(row: Mapping[str, object], column: str) -> str:
+    return safe(str(row[column])) if row[column] is not None else ""
+
+
+def _limits(query: QueryResult) -> Text:
+    ran, without = len(query.hosts_ran), len(query.hosts_not_evaluable)
+    where = f"{ran} of {ran + without} hosts" if query.status is Status.PARTLY else "none of the hosts"
+    return Text.assemble(
+        (f"{query.query} could run on {where}: ", "bold yellow"), safe(query.reason), " — unknown is not clean."
+    )

@@ -1,0 +1,74 @@
+"""Discovers plug-ins: parsers (`PARSER` in a module of parsers/), queries (`HUNT` in queries/) and output formats."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from types import ModuleType
+from typing import Protocol, TextIO, cast
+
+import hunt.output
+import hunt.parsers
+import hunt.queries
+from hunt.errors import QueryError
+from hunt.model import Hunt, Parser, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A hunt and the file it comes from."""
+
+    hunt: Hunt
+    file: str
+
+
+@cache
+def parsers() -> tuple[Parser, ...]:
+    """Every parser, by name. No two accept the same file."""
+    found = [module.PARSER for module in _modules(hunt.parsers) if hasattr(module, "PARSER")]
+    return tuple(sorted(found, key=lambda parser: parser.name))
+
+
+@cache
+def queries() -> tuple[Query, ...]:
+    """Every query of ours, by id; a hunt's documentation is its module's docstring."""
+    found = [
+        Query(replace(module.HUNT, doc=(module.__doc__ or "").strip()), f"queries/{module.__name__.split('.')[-1]}.py")
+        for module in _modules(hunt.queries)
+        if hasattr(module, "HUNT")
+    ]
+    return tuple(sorted(found, key=lambda query: query.hunt.id))
+
+
+def select(names: Sequence[str]) -> tuple[Query, ...]:
+    """The queries named, each once, in the order of `queries`; all without names. Raises QueryError for an unknown."""
+    known = {query.hunt.id: query for query in queries()}
+    for name in names:
+        if name not in known:
+            raise QueryError(f"no query is called {name!r} (have: {', '.join(known)})")
+    return tuple(query for query in queries() if not names or query.hunt.id in names)
+
+
+class Output(Protocol):
+    """A module of hunt/output."""
+
+    def write(self, report: Report, out: TextIO) -> None:
+        """Write all of a report that this format has a place for."""
+
+
+def formats() -> list[str]:
+    """The names `--format` takes, found without importing them."""
+    return sorted(m.name for m in pkgutil.iter_modules(hunt.output.__path__) if not m.name.startswith("_"))
+
+
+def output(name: str) -> Output:
+    """One of `formats`."""
+    return cast(Output, importlib.import_module(f"hunt.output.{name}"))
+
+
+def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    for found in pkgutil.iter_modules(package.__path__):
+        yield importlib.import_module(f"{package.__name__}.{found.name}")

@@ -1,0 +1,266 @@
+"""Columns and types of event frames: the core columns, the System ones, and which fields are numbers, times or GUIDs.
+
+Every parser delivers these, whatever it reads from: text inputs carry no types, so a field has another type than
+String only where `KINDS` lists it for its provider.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from enum import Enum
+
+import polars as pl
+
+TIME = pl.Datetime("ns", "UTC")
+TEXTS = pl.List(pl.String)
+
+# Every frame begins with these. `time` is when it happened (Sysmon's UtcTime, else TimeCreated), `logged` TimeCreated;
+# `record_number` stands in the record's header and differs from `record_id` in forwarded logs; `source` and `offset`
+# (bytes) lead back to the evidence; `unparsed` is a JSON object of the texts that did not fit their column's type.
+CORE: Mapping[str, pl.DataType] = {
+    "time": TIME,
+    "logged": TIME,
+    "host": pl.String(),
+    "channel": pl.String(),
+    "provider": pl.String(),
+    "event_id": pl.UInt32(),
+    "record_id": pl.UInt64(),
+    "record_number": pl.UInt64(),
+    "source": pl.String(),
+    "offset": pl.UInt64(),
+    "unparsed": pl.String(),
+}
+
+# What else the System element holds. The prefix keeps it apart from event data of the same names.
+SYSTEM: Mapping[str, pl.DataType] = {
+    "System.ProviderGuid": pl.String(),
+    "System.EventSourceName": pl.String(),
+    "System.Qualifiers": pl.UInt32(),
+    "System.Version": pl.UInt32(),
+    "System.Level": pl.UInt32(),
+    "System.Task": pl.UInt32(),
+    "System.Opcode": pl.UInt32(),
+    "System.Keywords": pl.UInt64(),
+    "System.ActivityID": pl.String(),
+    "System.RelatedActivityID": pl.String(),
+    "System.ProcessID": pl.UInt32(),
+    "System.ThreadID": pl.UInt32(),
+    "System.UserID": pl.String(),
+}
+
+DATA = "Data"  # unnamed Data elements, in their order: List(String)
+RESERVED = frozenset({*CORE, *SYSTEM, DATA, "sources"})
+
+NULL_GUID = "{00000000-0000-0000-0000-000000000000}"
+
+
+class Kind(Enum):
+    """What a listed field holds, and how its text is read."""
+
+    U32 = "number"
+    U64 = "64-bit number"
+    HEX = "hexadecimal id"
+    TIME = "UTC time"
+    GUID = "GUID"
+
+    @property
+    def dtype(self) -> pl.DataType:
+        return _DTYPES[self]
+
+
+_DTYPES: Mapping[Kind, pl.DataType] = {
+    Kind.U32: pl.UInt32(),
+    Kind.U64: pl.UInt64(),
+    Kind.HEX: pl.UInt64(),
+    Kind.TIME: TIME,
+    Kind.GUID: pl.String(),
+}
+
+
+def _kinds(**fields: str) -> dict[str, Kind]:
+    return {name: Kind[kind] for kind, names in fields.items() for name in names.split()}
+
+
+# By provider, then by event id (None: all of the provider's events), then by field. Sources: Sysmon's schema 4.x as
+# `sysmon -s` prints it, and the templates of Microsoft-Windows-Security-Auditing and Microsoft-Windows-PowerShell.
+KINDS: Mapping[str, Mapping[int | None, Mapping[str, Kind]]] = {
+    "Microsoft-Windows-Sysmon": {
+        None: _kinds(
+            TIME="UtcTime CreationUtcTime PreviousCreationUtcTime",
+            U32="ProcessId ParentProcessId SourceProcessId TargetProcessId SourceThreadId NewThreadId "
+            "TerminalSessionId Session SourcePort DestinationPort",
+            HEX="LogonId GrantedAccess",
+            GUID="ProcessGuid ParentProcessGuid LogonGuid SourceProcessGuid SourceProcessGUID "
+            "TargetProcessGuid TargetProcessGUID",
+        ),
+    },
+    "Microsoft-Windows-Security-Auditing": {
+        None: _kinds(
+            HEX="SubjectLogonId TargetLogonId TargetLinkedLogonId NewProcessId ProcessId CallerProcessId",
+            GUID="LogonGuid TargetLogonGuid",
+        ),
+        4624: _kinds(U32="LogonType"),
+        4625: _kinds(U32="LogonType"),
+        4634: _kinds(U32="LogonType"),
+    },
+    "Microsoft-Windows-PowerShell": {
+        4104: _kinds(U32="MessageNumber MessageTotal"),
+    },
+}
+
+# Whose events a channel of KINDS holds, for frames in which none was met.
+PROVIDERS: Mapping[str, str] = {
+    "microsoft-windows-sysmon/operational": "Microsoft-Windows-Sysmon",
+    "security": "Microsoft-Windows-Security-Auditing",
+    "microsoft-windows-powershell/operational": "Microsoft-Windows-PowerShell",
+}
+
+_CORE_KINDS = {
+    "logged": Kind.TIME,
+    "record_id": Kind.U64,
+    "record_number": Kind.U64,
+    "offset": Kind.U64,
+    "event_id": Kind.U32,
+    **{name: Kind.U32 for name, dtype in SYSTEM.items() if dtype == pl.UInt32()},
+    "System.Keywords": Kind.HEX,
+    "System.ProviderGuid": Kind.GUID,
+    "System.ActivityID": Kind.GUID,
+    "System.RelatedActivityID": Kind.GUID,
+}
+
+
+def kinds(providers: Iterable[str | None], event_id: int) -> dict[str, Kind]:
+    """Which fields of an event type are not plain text, by column name."""
+    found = dict(_CORE_KINDS)
+    for provider in sorted({p for p in providers if p}):
+        listed = KINDS.get(provider, {})
+        found |= {**listed.get(None, {}), **listed.get(event_id, {})}
+    return found
+
+
+def column_name(field: str) -> str:
+    """The column of a field of the event's own; one named like a column of ours gets the prefix `data.`."""
+    return f"data.{field}" if field in RESERVED else field
+
+
+def conform(frame: pl.DataFrame, event_id: int, providers: Iterable[str | None] = ()) -> pl.DataFrame:
+    """Events of one type as text to the columns and types of this module: CORE, SYSTEM, then the frame's own fields.
+
+    What is typed already stays. A text that does not fit its column becomes null there and stays in `unparsed`; "" in
+    a column that is not text is null. `providers`: others whose events will stand in the same frame.
+    """
+    own = frame["provider"].unique() if "provider" in frame.columns else ()
+    by_kind = kinds((*own, *providers), event_id)
+    texts = {c: by_kind[c] for c in frame.columns if c in by_kind and frame.schema[c] == pl.String}
+    parsed = frame.with_columns(_read(pl.col(c), kind).alias(c) for c, kind in texts.items())
+    misfits = _misfits(frame, parsed, texts)
+    if misfits is not None:
+        parsed = parsed.with_columns(_merged(frame, misfits))
+    fields = [c for c in parsed.columns if c not in CORE and c not in SYSTEM]
+    parsed = parsed.with_columns(_event_time(parsed.schema, by_kind))
+    return parsed.select(
+        *(_column(parsed, name, dtype) for name, dtype in {**CORE, **SYSTEM}.items()),
+        *fields,
+    )
+
+
+def _column(frame: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.Expr:
+    return pl.col(name).cast(dtype) if name in frame.columns else pl.lit(None, dtype).alias(name)
+
+
+def _event_time(schema: pl.Schema, by_kind: Mapping[str, Kind]) -> pl.Expr:
+    """Sysmon's own clock reading where there is one: TimeCreated is when the event was written."""
+    logged = pl.col("logged") if "logged" in schema else pl.lit(None, TIME)
+    if "UtcTime" in schema and by_kind.get("UtcTime") is Kind.TIME:
+        return pl.coalesce("UtcTime", logged).alias("time")
+    return logged.alias("time")
+
+
+def _read(text: pl.Expr, kind: Kind) -> pl.Expr:
+    """A text column as its kind; null where it does not fit."""
+    match kind:
+        case Kind.TIME:
+            return _read_time(text)
+        case Kind.GUID:
+            return _read_guid(text)
+        case _:
+            return _read_number(text).cast(kind.dtype, strict=False)
+
+
+def _read_number(text: pl.Expr) -> pl.Expr:
+    """Decimal, or hexadecimal with 0x as Windows prints it."""
+    digits = text.str.slice(2)
+    hexadecimal = pl.when(digits.str.contains(r"^[0-9A-Fa-f]{1,16}$")).then(digits)
+    decimal = pl.when(text.str.contains(r"^[0-9]{1,20}$")).then(text)
+    return (
+        pl.when(text.str.starts_with("0x") | text.str.starts_with("0X"))
+        .then(hexadecimal.str.to_integer(base=16, dtype=pl.UInt64, strict=False))
+        .otherwise(decimal.cast(pl.UInt64, strict=False))
+    )
+
+
+def _read_time(text: pl.Expr) -> pl.Expr:
+    """`2026-03-02 08:15:00.123` or `2026-03-02T08:15:00.1234567Z`, both UTC, up to nine decimals."""
+    shape = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z?$"
+    # Nanoseconds in 64 bits span 1677-09-21 to 2262-04-11; beyond, Polars wraps around without a word.
+    year = text.str.slice(0, 4).cast(pl.Int32, strict=False)
+    fits = text.str.contains(shape) & year.is_between(1678, 2261)
+    plain = text.str.replace("T", " ", literal=True).str.strip_chars_end("Z")
+    return (
+        pl.when(fits).then(plain).str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="ns", time_zone="UTC", strict=False)
+    )
+
+
+def _read_guid(text: pl.Expr) -> pl.Expr:
+    """As Sysmon prints it: upper case, in braces. The null GUID names nothing: null. Other text stays."""
+    shape = r"^\{?[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\}?$"
+    printed = pl.concat_str(pl.lit("{"), text.str.strip_chars("{}").str.to_uppercase(), pl.lit("}"))
+    guid = pl.when(text.str.contains(shape)).then(printed).otherwise(text)
+    return pl.when(guid != NULL_GUID).then(guid)
+
+
+def _misfits(text: pl.DataFrame, parsed: pl.DataFrame, kinds_read: Mapping[str, Kind]) -> pl.Series | None:
+    """The column `unparsed`: per row a JSON object of column -> text that did not fit; None if all did."""
+    parts = []
+    for name, kind in kinds_read.items():
+        if kind is Kind.GUID:
+            continue
+        lost = parsed[name].is_null() & text[name].is_not_null() & (text[name] != "")
+        if lost.any():
+            # json_encode gives {"x":"..."}; its value is cut out, so that Polars does the escaping.
+            encoded = text.select(pl.struct(pl.col(name).alias("x")).struct.json_encode())[:, 0].str.slice(5)
+            pair = pl.lit(json.dumps(name) + ":") + encoded.str.head(-1)
+            parts.append(text.select(pl.when(lost).then(pair))[:, 0].alias(name))
+    if not parts:
+        return None
+    joined = pl.DataFrame(parts).select(pl.concat_str(pl.all(), separator=",", ignore_nulls=True).alias("unparsed"))
+    return joined.select(pl.when(pl.col("unparsed") != "").then("{" + pl.col("unparsed") + "}"))[:, 0].alias("unparsed")
+
+
+def _merged(frame: pl.DataFrame, misfits: pl.Series) -> pl.Series:
+    """Two JSON objects a row as one."""
+    if "unparsed" not in frame.columns:
+        return misfits
+    before, now = frame["unparsed"].alias("before").to_frame().with_columns(misfits).get_columns()
+    both = pl.concat_str(pl.col("before").str.head(-1), pl.lit(","), pl.col("unparsed").str.slice(1))
+    return pl.DataFrame([before, now]).select(pl.coalesce(both, "before", "unparsed").alias("unparsed"))[:, 0]
+
+
+def empty(channel: str, event_id: int, columns: Iterable[str] = ()) -> pl.DataFrame:
+    """A frame of no events with the core and System columns and `columns`, typed as the channel's events have them."""
+    by_kind = kinds((PROVIDERS.get(channel.lower()),), event_id)
+    fields = {c: by_kind[c].dtype if c in by_kind else pl.String() for c in columns}
+    return pl.DataFrame(schema={**CORE, **SYSTEM, **fields})
+
+
+def time_text(column: pl.Expr) -> pl.Expr:
+    """A time as results show it: ISO 8601, UTC, microseconds."""
+    return column.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+
+
+def hex_text(column: pl.Expr) -> pl.Expr:
+    """A hexadecimal id as Windows prints it: 0x3e7."""
+    return pl.when(column.is_not_null()).then(
+        pl.lit("0x") + column.map_elements(lambda v: format(v, "x"), return_dtype=pl.String)
+    )

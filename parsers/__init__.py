@@ -1,0 +1,1 @@
+"""One module per evidence format, found by what it offers as `PARSER`; helpers lie beside them."""
