@@ -110,7 +110,7 @@ def gather(case: Case, hunts: Iterable[Hunt]) -> tuple[pl.DataFrame, pl.DataFram
 
 
 def _sorted(parts: list[pl.DataFrame], columns: Mapping[str, pl.DataType], *by: str) -> pl.DataFrame:
-    return pl.concat([pl.DataFrame(schema=columns), *(part.select(columns) for part in parts)]).sort(by)
+    return pl.concat([pl.DataFrame(schema=columns), *(part.select(*columns) for part in parts)]).sort(by)
 
 
 def _matches(hunt: Hunt, found: pl.DataFrame) -> pl.DataFrame:
@@ -144,7 +144,7 @@ def _events(case: Case, found: pl.DataFrame) -> pl.DataFrame:
         met = refs.lazy().join(frame, on=["host", "record_id", "time"], how="left", nulls_equal=True).collect()
         rows = met.drop("finding_id", "step")
         fields = [json.dumps(row, ensure_ascii=False) for row in printed(rows, int(str(event_id)))]
-        parts.append(met.with_columns(fields=pl.Series(fields, dtype=pl.String)).select(EVENT_COLUMNS))
+        parts.append(met.with_columns(fields=pl.Series(fields, dtype=pl.String)).select(*EVENT_COLUMNS))
     return pl.concat(parts)
 
 

@@ -40,22 +40,42 @@ def _lines(report: Report, out: TextIO) -> None:
 
 
 def _tables(report: Report, console: Console) -> None:
-    table = Table(box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, show_lines=True, expand=False)
-    for name, width in (("Severity", 8), ("When (UTC)", 19)):
-        table.add_column(name, min_width=width, no_wrap=True)
-    table.add_column("Host, user", ratio=1, overflow="fold")
-    table.add_column("What", ratio=3, overflow="fold")
-    for row in flat(report.findings).iter_rows(named=True):
-        table.add_row(
-            Text(row["severity"], _STYLES.get(row["severity"], "")), Text(_when(row)), _where(row), _what(row)
-        )
     if report.findings.height:
-        console.print(table)
+        console.print(_narrow(report) if console.width < _WIDE else _broad(report))
     else:
         console.print(Text("No findings."))
     for query in report.queries:
         if query.status is not Status.RAN:
             console.print(_limits(query))
+
+
+_WIDE = 120  # columns from which severity, time and place get columns of their own
+
+
+def _broad(report: Report) -> Table:
+    table = _table("Severity", "When (UTC)", "Host, user", "What")
+    for row in flat(report.findings).iter_rows(named=True):
+        table.add_row(_severity(row), Text(_when(row)), _where(row), _what(row))
+    return table
+
+
+def _narrow(report: Report) -> Table:
+    table = _table("Severity, when (UTC), where", "What")
+    for row in flat(report.findings).iter_rows(named=True):
+        table.add_row(Text("\n").join((_severity(row), Text(_when(row)), _where(row))), _what(row))
+    return table
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True, padding=(0, 1, 0, 0))
+    for name in names[:-1]:
+        table.add_column(name, overflow="fold", max_width=32)
+    table.add_column(names[-1], overflow="fold", ratio=1)
+    return table
+
+
+def _severity(row: Mapping[str, object]) -> Text:
+    return Text(str(row["severity"]), _STYLES.get(str(row["severity"]), ""))
 
 
 def _when(row: Mapping[str, object]) -> str:
@@ -72,13 +92,20 @@ def _what(row: Mapping[str, object]) -> Text:
         (_name(row, "image", "pid"), "bold"),
         " → ",
         (_name(row, "target_image", "target_pid"), "bold"),
-        f"  {_after(row)}{row['grade'] or ''}, confidence {row['confidence'] or 'not stated'}\n",
+        f"\n{_after(row)}{row['grade'] or ''}, confidence {row['confidence'] or 'not stated'}, {row['query']}\n",
         (_text(row, "reason"), "italic"),
     )
     for column in ("command_line", "target_command_line"):
         if row[column]:
-            text.append(f"\n$ {_text(row, column)}", "dim")
+            text.append(f"\n$ {_short(_text(row, column))}", "dim")
     return text
+
+
+_SHOWN = 240  # characters of a command line; all of it stands in findings.csv
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
 
 
 def _after(row: Mapping[str, object]) -> str:
@@ -98,5 +125,5 @@ def _limits(query: QueryResult) -> Text:
     ran, without = len(query.hosts_ran), len(query.hosts_not_evaluable)
     where = f"{ran} of {ran + without} hosts" if query.status is Status.PARTLY else "none of the hosts"
     return Text.assemble(
-        (f"{query.query} could run on {where}: ", "bold yellow"), safe(query.reason), " — unknown is not clean."
+        (f"{query.query} could run on {where}: ", "bold yellow"), safe(query.reason), " (unknown is not clean)"
     )
