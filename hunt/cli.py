@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +59,7 @@ def main() -> None:
     help="What stdout gets.",
 )  # fmt: skip
 @click.option(
-    "--window", type=click.FloatRange(min=0, max=10**9), metavar="SECONDS",
+    "--window", type=click.FloatRange(min=0, max=10**9), metavar="SECONDS", callback=lambda *given: _number(given[-1]),
     help="Longest time between the events of a match, inclusive; default: the query's own, 60 for Outlook.",
 )  # fmt: skip
 @click.option(
@@ -94,6 +95,12 @@ def run(
     registry.output(shown).write(report, sys.stdout)
     sys.stdout.flush()
     _finish(report, queries, Severity(fail_on) if fail_on else None)
+
+
+def _number(seconds: float | None) -> float | None:
+    if seconds is not None and math.isnan(seconds):  # lies in no range and passes them all
+        raise click.BadParameter("nan is no number of seconds")
+    return seconds
 
 
 def _check_out(out: Path | None, evidence: tuple[Path, ...]) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hunt.errors import EvidenceError
@@ -46,7 +46,7 @@ def collect(arguments: Sequence[Path], parsers: Sequence[Parser], leave_out: Pat
         except OSError as error:
             problems.append(Problem(found.source, "file", f"can't be opened: {error.strerror or error}"))
             continue
-        if found.named or found.path.suffix.lower() == ".evtx":
+        if found.expected:
             reason = "is empty" if not size else f"no parser knows this format (have: {_names(parsers)})"
             problems.append(Problem(found.source, "file", reason))
         else:
@@ -91,22 +91,27 @@ class _Found:
     source: str
     named: bool  # on the command line itself
 
+    @property
+    def expected(self) -> bool:
+        """Whether it is a problem if it can't be read, and not just some file."""
+        return self.named or self.path.suffix.lower() == ".evtx"
+
 
 def _sources(arguments: Sequence[Path], leave_out: Path | None) -> Iterator[_Found | Problem]:
     """Files under the arguments, sorted within each; a file that is reached twice counts once."""
     for argument in arguments:
         if not argument.exists():
             raise EvidenceError(f"{argument}: no such file or folder")
-    seen: set[Path] = set()
+    named = {argument.resolve() for argument in arguments}
     found = [(label, entry) for label, argument in _labelled(arguments) for entry in _walk(argument, leave_out)]
-    clash = Counter(entry.source for _, entry in found)
+    once: dict[object, tuple[str, _Found | Problem]] = {}
     for label, entry in found:
-        source = f"{label}/{entry.source}" if clash[entry.source] > 1 else entry.source
-        if isinstance(entry, Problem):
-            yield Problem(source, entry.kind, entry.reason)
-        elif (real := entry.path.resolve()) not in seen:
-            seen.add(real)
-            yield _Found(entry.path, source, entry.named)
+        once.setdefault(entry.path.resolve() if isinstance(entry, _Found) else (label, entry), (label, entry))
+    # One argument's name may be another's folder: where any two sources are alike, all say which argument they mean.
+    alike = len({entry.source for _, entry in once.values()}) < len(once)
+    for label, entry in once.values():
+        told = replace(entry, source=f"{label}/{entry.source}") if alike else entry
+        yield replace(told, named=told.path.resolve() in named) if isinstance(told, _Found) else told
 
 
 def _labelled(arguments: Sequence[Path]) -> Iterator[tuple[str, Path]]:
@@ -120,7 +125,7 @@ def _labelled(arguments: Sequence[Path]) -> Iterator[tuple[str, Path]]:
 
 def _walk(argument: Path, leave_out: Path | None) -> Iterator[_Found | Problem]:
     if not argument.is_dir():
-        yield _Found(argument, _printable(argument.name), named=True)
+        yield from _checked(_Found(argument, _printable(argument.name), named=True))
         return
     failed: list[OSError] = []
     # Links to folders are not followed: they may loop, and lead out of the evidence.
@@ -128,11 +133,17 @@ def _walk(argument: Path, leave_out: Path | None) -> Iterator[_Found | Problem]:
         here = Path(folder)
         below[:] = sorted(name for name in below if not _same(here / name, leave_out))
         for name in sorted(names):
-            path = here / name
-            if path.is_file():  # not a pipe, socket or device, nor a link that leads nowhere
-                yield _Found(path, _relative(path, argument), named=False)
+            yield from _checked(_Found(here / name, _relative(here / name, argument), named=False))
     for error in failed:
         yield Problem(_relative(Path(error.filename), argument), "folder", f"can't be opened: {error.strerror}")
+
+
+def _checked(found: _Found) -> Iterator[_Found | Problem]:
+    """Nothing but files is ever opened: no pipe, socket or device, which may block, nor a link that leads nowhere."""
+    if found.path.is_file():
+        yield found
+    elif found.expected:
+        yield Problem(found.source, "file", "is no file that can be read")
 
 
 def _same(path: Path, other: Path | None) -> bool:

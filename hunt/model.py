@@ -71,6 +71,7 @@ class Batch:
     """Decoded events: one frame per event type with the columns of `schema`, rows in reading order."""
 
     frames: Mapping[EventType, pl.DataFrame]
+    census: pl.DataFrame | None = None
 
     @property
     def records(self) -> int:
@@ -90,7 +91,7 @@ class Parser(Protocol):
     name: str
 
     def accepts(self, head: bytes) -> bool:
-        """Whether a file that begins with `head` (up to 4096 bytes) is of this format. Names play no part."""
+        """Whether a file that begins with `head` (up to 8192 bytes) is of this format. Names play no part."""
 
     def read(self, evidence: Evidence) -> Iterator[Batch | Problem | Progress]:
         """Every event of one file. Records found = rows of the batches + problems of kind `record`."""

@@ -18,7 +18,8 @@ def distinct_starts(starts: pl.LazyFrame) -> pl.LazyFrame:
     """
     keyed = starts.with_columns(pl.col("host").str.to_lowercase().alias("host_key"))
     identified = keyed.filter(pl.col("ProcessGuid").is_not_null())
-    once = identified.unique(["host_key", "ProcessGuid", "time"], keep="first", maintain_order=True)
+    # The lowest record id, not the log read first: findings must not depend on the names of logs.
+    once = identified.sort("record_id").unique(["host_key", "ProcessGuid", "time"], keep="first", maintain_order=True)
     return pl.concat([once, keyed.filter(pl.col("ProcessGuid").is_null())])
 
 

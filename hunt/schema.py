@@ -7,7 +7,7 @@ String only where `KINDS` lists it for its provider.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 
 import polars as pl
@@ -144,15 +144,21 @@ def column_name(field: str) -> str:
     return f"data.{field}" if field in RESERVED else field
 
 
-def conform(frame: pl.DataFrame, event_id: int, providers: Iterable[str | None] = ()) -> pl.DataFrame:
+def conform(
+    frame: pl.DataFrame, event_id: int, providers: Iterable[str | None] = (), ready: Collection[str] = ()
+) -> pl.DataFrame:
     """Events of one type as text to the columns and types of this module: CORE, SYSTEM, then the frame's own fields.
 
     What is typed already stays. A text that does not fit its column becomes null there and stays in `unparsed`; "" in
-    a column that is not text is null. `providers`: others whose events will stand in the same frame.
+    a column that is not text is null. `providers`: others whose events will stand in the same frame;
+    `ready`: text columns that are as they should be.
     """
     own = frame["provider"].unique() if "provider" in frame.columns else ()
     by_kind = kinds((*own, *providers), event_id)
-    texts = {c: by_kind[c] for c in frame.columns if c in by_kind and frame.schema[c] == pl.String}
+    # A number that was read as another provider's kind is read again: frames of both must agree.
+    numbers = [c for c in frame.columns if c in by_kind and frame.schema[c].is_integer()]
+    frame = frame.with_columns(pl.col(c).cast(pl.String) for c in numbers if frame.schema[c] != by_kind[c].dtype)
+    texts = {c: by_kind[c] for c in frame.columns if c in by_kind and c not in ready and frame.schema[c] == pl.String}
     parsed = frame.with_columns(_read(pl.col(c), kind).alias(c) for c, kind in texts.items())
     misfits = _misfits(frame, parsed, texts)
     if misfits is not None:

@@ -22,6 +22,7 @@ _PARSER = etree.XMLParser(
 # private plane plus four hex digits; the mark itself too, so that every text comes back as it was.
 _MARK = "\U00100000"
 _UNWRITABLE = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff{_MARK}]")
+EVENT_ID = re.compile("[0-9]{1,10}")
 _MARKED = re.compile(f"{_MARK}([0-9a-f]{{6}})")
 
 
@@ -41,18 +42,36 @@ def _unescape(text: str) -> str:
 
 def parse(xml: str) -> Row:
     """One <Event> as a row. Raises ValueError for what is no event: no System, no EventID."""
+    event = root(xml)
+    if not any(_name(child) == "System" for child in _elements(event)):
+        raise ValueError("an event without System")
+    row = columns(event)
+    if not EVENT_ID.fullmatch(str(row.get("event_id", ""))):
+        raise ValueError("an event without a number as EventID")
+    return row
+
+
+def root(xml: str) -> etree._Element:
+    """The root element. Raises ValueError for what is not well-formed."""
     try:
-        event = etree.fromstring(xml.encode("utf-8"), _PARSER)
+        return etree.fromstring(xml.encode("utf-8"), _PARSER)
     except etree.XMLSyntaxError as error:
         raise ValueError(f"not well-formed: {error}") from None
+
+
+def columns(event: etree._Element) -> Row:
+    """What an <Event> holds by column; of sections with the same name the last."""
     sections = {_name(child): child for child in _elements(event)}
-    if "System" not in sections:
-        raise ValueError("an event without System")
-    row = _system(sections.pop("System"))
+    row: Row = _system(sections.pop("System")) if "System" in sections else {}
     for name, section in sections.items():
         for column, texts in _section(name, section).items():
             row[column] = texts if column == schema.DATA else "\n".join(texts)
     return row
+
+
+def names(event: etree._Element) -> list[str]:
+    """The names of an event's sections."""
+    return [_name(child) for child in _elements(event)]
 
 
 def _name(element: etree._Element) -> str:
@@ -103,8 +122,6 @@ def _system(system: etree._Element) -> Row:
             column = _SYSTEM_ATTRIBUTES.get((name, str(attribute)))
             if column:
                 row[column] = _unescape(str(value))
-    if not str(row.get("event_id", "")).isdecimal():
-        raise ValueError("an event without a number as EventID")
     return row
 
 

@@ -38,7 +38,7 @@ class EvtxReference:
             if header.damage:
                 yield Problem(evidence.source, "file", header.damage, offset=0)
             for chunk in records.chunks(log, header):
-                yield from _chunk_problems(evidence.source, chunk)
+                yield from records.problems(evidence.source, chunk)
                 yield from _read_chunk(evidence.source, chunk, rows)
                 yield Progress(chunk.offset + len(chunk.data))
                 if sum(map(len, rows.values())) >= _BATCH:
@@ -50,18 +50,6 @@ class EvtxReference:
 
 def _batch(rows: dict[EventType, list[event_xml.Row]]) -> Batch:
     return Batch({kind: event_xml.frame(events, kind.event_id) for kind, events in rows.items()})
-
-
-def _chunk_problems(source: str, chunk: records.Chunk) -> Iterator[Problem]:
-    if chunk.damage:
-        yield Problem(source, "chunk", f"chunk {chunk.number}: {chunk.damage}", offset=chunk.offset)
-    for gap in chunk.gaps:
-        at = chunk.offset + gap.offset
-        lost = f"chunk {chunk.number}: {gap.size} bytes hold no record that can be read"
-        if not gap.numbers:
-            yield Problem(source, "chunk", lost, offset=at)
-        for number in gap.numbers:
-            yield Problem(source, "record", lost, offset=at, record_id=number)
 
 
 def _read_chunk(source: str, chunk: records.Chunk, rows: dict[EventType, list[event_xml.Row]]) -> Iterator[Problem]:
@@ -147,22 +135,21 @@ class _Value:
 
 def _xml(chunk: _Chunk, frame: records.Frame) -> str:
     end = frame.offset + frame.size - 4
-    return "".join(_Printer(chunk, end).root(frame.offset + records.RECORD_HEADER))
+    return "".join(_Printer(chunk).root(frame.offset + records.RECORD_HEADER, end))
 
 
 class _Printer:
-    """Prints one record; `end` is where its bytes end in the chunk."""
+    """Prints one record."""
 
-    def __init__(self, chunk: _Chunk, end: int) -> None:
+    def __init__(self, chunk: _Chunk) -> None:
         self.chunk = chunk
-        self.end = end
-        self.size = 0
+        self.size = 0  # characters printed so far
 
-    def root(self, offset: int) -> list[str]:
-        """The XML of the BinXML at `offset`: a template instance with values, or elements written out."""
-        root = nodes.RootNode(self.chunk._buf, offset, self.chunk, self.chunk)
+    def root(self, offset: int, end: int) -> list[str]:
+        """The XML of the BinXML from `offset` to `end`: a template instance with values, or elements written out."""
+        root = nodes.RootNode(self.chunk._buf[:end], offset, self.chunk, self.chunk)
         if any(isinstance(child, nodes.TemplateInstanceNode) for child in root.children()):
-            template, found = self._template(root), self._values(offset + root.tag_and_children_length())
+            template, found = self._template(root), self._values(offset + root.tag_and_children_length(), end)
         else:
             template, found = _compile(root.children()), []
         out: list[str] = []
@@ -178,26 +165,29 @@ class _Printer:
             self.chunk.compiled[at] = _compile(root.template().children())
         return self.chunk.compiled[at]
 
-    def _values(self, at: int) -> list[_Value]:
-        """The values at `at`: u32 count, count x (u16 size, u8 type, u8 0), then their bytes."""
+    def _values(self, at: int, end: int) -> list[_Value]:
+        """The values at `at`: u32 count, count x (u16 size, u8 type, u8 0), then their bytes up to `end` at most.
+
+        Nested BinXML ends with its value: nothing is read twice, however deep it goes.
+        """
         data: bytes = self.chunk._buf
         count = struct.unpack_from("<I", data, at)[0]
         start = at + 4 + 4 * count
-        if start > self.end:
+        if start > end:
             raise ValueError(f"{count} values do not fit into the record")
         found = []
         for size, kind in struct.iter_unpack("<HBx", data[at + 4 : start]):
-            if start + size > self.end:
+            if start + size > end:
                 raise ValueError("a value ends outside the record")
             found.append(self._value(kind, start, size))
             start += size
         return found
 
     def _value(self, kind: int, at: int, size: int) -> _Value:
-        if kind == values.NESTED:
-            return _Value(["".join(self.root(at))] if size else [], null=not size)
-        if not size and kind not in (values.STRING, values.ANSI_STRING):
+        if values.is_null(kind, size):
             return _Value([""], null=True)
+        if kind == values.NESTED:
+            return _Value(["".join(self.root(at, at + size))])
         shown = values.text(kind, self.chunk._buf[at : at + size])
         return _Value([event_xml.escape(text) for text in ([shown] if isinstance(shown, str) else shown)])
 
@@ -206,10 +196,13 @@ class _Printer:
             self._print_element(part, found, out)
             return
         texts = [part] if isinstance(part, str) else found[part.index].texts
-        self.size += sum(map(len, texts)) + 1
+        self._grow(sum(map(len, texts)) + 1)
+        out.extend(texts)
+
+    def _grow(self, characters: int) -> None:
+        self.size += characters
         if self.size > _MAX_XML:
             raise ValueError(f"the record stands for more than {_MAX_XML} characters of XML")
-        out.extend(texts)
 
     def _print_element(self, element: _Element, found: Sequence[_Value], out: list[str]) -> None:
         only = element.content[0] if len(element.content) == 1 else None
@@ -224,6 +217,7 @@ class _Printer:
         self._print_tags(element, element.content, found, out)
 
     def _print_tags(self, element: _Element, content: Sequence[_Part], found: Sequence[_Value], out: list[str]) -> None:
+        self._grow(2 * len(element.name) + sum(len(name) for name, _ in element.attributes))
         out.append(f"<{element.name}")
         for name, parts in element.attributes:
             if not all(isinstance(p, _Substitution) and p.optional and found[p.index].null for p in parts):

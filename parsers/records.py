@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from hunt.model import Problem
+
 FILE_HEADER = 4096
 CHUNK = 65536
 CHUNK_HEADER = 512
@@ -85,14 +87,40 @@ def chunks(log: BinaryIO, header: FileHeader) -> Iterator[Chunk]:
     log.seek(FILE_HEADER)
     number = 0
     while data := log.read(CHUNK):
-        if any(data):
-            yield _chunk(number, data)
-        elif number < header.chunks:
-            yield Chunk(number, _at(number), data, "no data where the file header counts a chunk", (), ())
+        found = chunk(number, data, header)
+        if found:
+            yield found
         number += 1
     if number < header.chunks:
-        reason = f"the file ends before chunk {number}: its header counts {header.chunks}"
-        yield Chunk(number, _at(number), b"", reason, (), ())
+        yield missing(number, header)
+
+
+def chunk(number: int, data: bytes, header: FileHeader) -> Chunk | None:
+    """One chunk slot; None if it is empty and the header does not count it."""
+    if data != bytes(len(data)):
+        return _chunk(number, data)
+    if number < header.chunks:
+        return Chunk(number, _at(number), data, "no data where the file header counts a chunk", (), ())
+    return None
+
+
+def missing(number: int, header: FileHeader) -> Chunk:
+    """What stands for the chunks from `number` on, which the header counts and the file does not hold."""
+    reason = f"the file ends before chunk {number}: its header counts {header.chunks}"
+    return Chunk(number, _at(number), b"", reason, (), ())
+
+
+def problems(source: str, found: Chunk) -> Iterator[Problem]:
+    """What is wrong with a chunk, and each record that is known to have stood where none can be read."""
+    if found.damage:
+        yield Problem(source, "chunk", f"chunk {found.number}: {found.damage}", offset=found.offset)
+    for gap in found.gaps:
+        at = found.offset + gap.offset
+        lost = f"chunk {found.number}: {gap.size} bytes hold no record that can be read"
+        if not gap.numbers:
+            yield Problem(source, "chunk", lost, offset=at)
+        for number in gap.numbers:
+            yield Problem(source, "record", lost, offset=at, record_id=number)
 
 
 def _at(number: int) -> int:
@@ -154,6 +182,9 @@ def _walk(data: bytes, bounds: _Bounds) -> tuple[tuple[Frame, ...], tuple[Gap, .
         at, expected = frame.offset + frame.size, frame.number + 1
     if bounds.last is not None and at + RECORD_MIN <= bounds.end:
         gaps.append(_gap(at, bounds.end, expected, bounds.last + 1))
+    elif bounds.last is not None and expected is not None and expected <= bounds.last and bounds.end < CHUNK:
+        # The header counts more records than it leaves room for: they may stand behind the end that it names.
+        return _walk(data, _Bounds(CHUNK, bounds.first, bounds.last))
     return tuple(frames), tuple(gaps)
 
 

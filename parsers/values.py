@@ -22,6 +22,11 @@ _EPOCH = datetime(1601, 1, 1)
 _TICKS_PER_SECOND = 10_000_000  # a FILETIME counts 100 ns since 1601
 
 
+def is_null(kind: int, size: int) -> bool:
+    """Whether a value is null: of that type, or of no bytes where its type is no text."""
+    return kind == NULL or (not size and kind not in (STRING, ANSI_STRING))
+
+
 def text(kind: int, raw: bytes) -> str | list[str]:
     """One value as text, an array as one text per item. Raises ValueError for what is not a value of that type."""
     if kind & ARRAY:
@@ -35,7 +40,7 @@ def _array(kind: int, raw: bytes) -> list[str]:
     if kind in (STRING, ANSI_STRING):
         items = string(raw).split("\0") if kind == STRING else _ansi(raw).split("\0")
         return items[:-1] if items[-1] == "" and raw.endswith(b"\0") else items
-    width = _WIDTHS.get(kind)
+    width = WIDTHS.get(kind)
     if not width or len(raw) % width:
         raise ValueError(f"{len(raw)} bytes are no array of value type 0x{kind:02x}")
     return [_TEXTS[kind](raw[at : at + width]) for at in range(0, len(raw), width)]
@@ -157,5 +162,5 @@ _TEXTS: dict[int, Callable[[bytes], str]] = {
 }
 
 # Array items of fixed width; strings are separated by NUL.
-_WIDTHS = {0x03: 1, 0x04: 1, 0x05: 2, 0x06: 2, 0x07: 4, 0x08: 4, 0x09: 8, 0x0A: 8, 0x0B: 4, 0x0C: 8, 0x0D: 4}
-_WIDTHS |= {0x0F: 16, 0x11: 8, 0x12: 16, 0x14: 4, 0x15: 8}
+WIDTHS = {0x03: 1, 0x04: 1, 0x05: 2, 0x06: 2, 0x07: 4, 0x08: 4, 0x09: 8, 0x0A: 8, 0x0B: 4, 0x0C: 8, 0x0D: 4}
+WIDTHS |= {0x0F: 16, 0x11: 8, 0x12: 16, 0x14: 4, 0x15: 8}

@@ -50,7 +50,7 @@ def _logged(children: pl.LazyFrame, starts: pl.LazyFrame, window_s: float) -> pl
     )
     gap = (pl.col("time_child") - pl.col("time")).dt.total_nanoseconds()
     best = (
-        pairs.filter(gap.is_between(0, int(window_s * _SECOND)))
+        pairs.filter(gap.is_between(0, round(window_s * _SECOND)))
         # One finding a child: should two starts carry the parent's GUID, the later one is its parent.
         .sort("time", "record_id")
         .unique(["host_key", "ProcessGuid_child", "time_child", "record_id_child"], keep="last", maintain_order=True)
@@ -72,7 +72,7 @@ def _unlogged(children: pl.LazyFrame, starts: pl.LazyFrame, window_s: float) -> 
     second = processes.start_second(pl.col("ParentProcessGuid"))
     # The parent started somewhere in that second: at least `gap` - 1 s before its child, at most `gap`.
     gap = (pl.col("time") - second).dt.total_nanoseconds()
-    window = int(window_s * _SECOND)
+    window = round(window_s * _SECOND)
     sure = gap.is_between(0, window)
     found = orphans.filter((gap >= 0) & (gap - _SECOND < window))
     return found.select(

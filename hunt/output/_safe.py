@@ -30,9 +30,9 @@ def visible(character: str) -> str:
 def exact_json(value: object) -> str:
     """JSON that reads back exactly and yet prints harmlessly: hidden characters stand as \\uNNNN."""
     text = json.dumps(value, ensure_ascii=False)
-    return text if text.isascii() else escape_json(text)
+    return text if text.isascii() and text.isprintable() else escape_json(text)
 
 
 def escape_json(text: str) -> str:
     """The same for text that is JSON already (in it, such characters can only stand inside strings)."""
-    return "".join(json.dumps(c)[1:-1] if not c.isascii() and unicodedata.category(c) in _HIDDEN else c for c in text)
+    return "".join(json.dumps(c)[1:-1] if c > "~" and unicodedata.category(c) in _HIDDEN else c for c in text)

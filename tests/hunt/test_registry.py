@@ -1,0 +1,159 @@
+"""Every plug-in keeps the contract, from the moment its file exists; and arrows point inward."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from hunt import findings, registry, schema
+from hunt.errors import QueryError
+from hunt.model import SYSMON, Parser, Report, Severity
+from hunt.registry import Query
+from samples.evtx_writer import log_bytes, sysmon_process
+from tests.helpers import OUTLOOK, ROOT, case
+
+PARSERS = registry.parsers()
+QUERIES = registry.queries()
+
+
+def report() -> Report:
+    return Report(
+        findings=pl.DataFrame(schema=findings.COLUMNS),
+        events=pl.DataFrame(schema=findings.EVENT_COLUMNS),
+        queries=(),
+        problems=(),
+        tallies=(),
+        skipped=(),
+        hosts=(),
+        unparsed=0,
+    )
+
+
+def test_parsers_queries_and_outputs_are_found() -> None:
+    assert "evtx-reference" in [parser.name for parser in PARSERS] or "evtx" in [parser.name for parser in PARSERS]
+    assert "outlook-script-host" in [query.hunt.id for query in QUERIES]
+    assert registry.formats() == sorted(registry.formats())
+    assert {"csv", "jsonl", "table"} <= set(registry.formats())
+
+
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
+def test_a_parser_has_a_name_and_knows_its_files_by_content(parser: Parser) -> None:
+    assert re.fullmatch("[a-z0-9-]+", parser.name)
+    assert not parser.accepts(b"")
+    assert not parser.accepts(b"\0" * 8192)
+    assert not parser.accepts(b"no event log, whatever its name" * 200)
+
+
+def test_no_two_parsers_accept_the_same_file() -> None:
+    log = log_bytes([sysmon_process(Image=OUTLOOK)])
+    assert sum(parser.accepts(log[:8192]) for parser in PARSERS) == 1
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.hunt.id)
+def test_a_query_says_what_it_is(query: Query) -> None:
+    hunt = query.hunt
+    assert query.file == f"queries/{hunt.id.replace('-', '_')}.py"
+    assert (ROOT / query.file).is_file()
+    assert hunt.title and not hunt.title.endswith(".")
+    assert isinstance(hunt.severity, Severity)
+    assert 0 <= hunt.risk_score <= 100
+    assert hunt.attack and all(re.fullmatch(r"T\d{4}(\.\d{3})?", technique) for technique in hunt.attack)
+    assert hunt.needs and all(need.columns for need in hunt.needs)
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.hunt.id)
+@pytest.mark.parametrize("part", ["Why it matters:", "Looks alike, is harmless:", "Blind when:", "See: https://"])
+def test_a_query_documents_itself(query: Query, part: str) -> None:
+    assert f"\n{part}" in query.hunt.doc
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.hunt.id)
+def test_a_query_finds_nothing_in_nothing_and_returns_what_a_hunt_returns(query: Query) -> None:
+    found = query.hunt.find(case()).collect()
+    assert found.height == 0
+    assert found.schema["events"] == pl.List(findings.REFERENCE)
+    assert set(found.columns) - {"events"} <= set(findings.COLUMNS)
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.hunt.id)
+def test_a_query_names_every_column_it_reads(query: Query) -> None:
+    """With just these columns and those of every frame it still runs."""
+
+    class Bare:
+        settings = case().settings
+
+        def frame(self, channel: str, event_id: int) -> pl.LazyFrame:
+            (need,) = (n for n in query.hunt.needs if n.event_type.key == (channel.lower(), event_id))
+            return schema.empty(channel, event_id, need.columns).lazy()
+
+    query.hunt.find(Bare()).collect()
+
+
+@pytest.mark.parametrize("name", registry.formats())
+def test_an_output_writes_a_report_of_nothing(name: str) -> None:
+    out = io.StringIO()
+    registry.output(name).write(report(), out)
+    assert "\x1b" not in out.getvalue()
+
+
+def test_queries_are_selected_once_and_in_their_order() -> None:
+    ids = [query.hunt.id for query in QUERIES]
+    assert [query.hunt.id for query in registry.select([])] == ids
+    assert [query.hunt.id for query in registry.select([*ids[::-1], *ids])] == ids
+
+
+def test_an_unknown_query_is_named_with_those_there_are() -> None:
+    with pytest.raises(QueryError, match=r"no query is called 'nope'.*outlook-script-host"):
+        registry.select(["outlook-script-host", "nope"])
+
+
+def test_severities_are_ranked_weakest_first() -> None:
+    assert [s.value for s in sorted(Severity, key=lambda s: s.rank)] == [
+        "informational", "low", "medium", "high", "critical",
+    ]  # fmt: skip
+
+
+# Arrows point inward: hunt/ never imports a parser or a query by name.
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Modules that a file imports, as absolute names (`.x` for relative ones)."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _modules(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", _modules("hunt"), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_hunt_imports_no_parser_and_no_query_by_name(path: Path) -> None:
+    named = [name for name in _imports(path) if re.match(r"(hunt\.)?(parsers|queries)(\.|$)", name)]
+    assert named == (["hunt.parsers", "hunt.queries"] if path.name == "registry.py" else [])
+
+
+@pytest.mark.parametrize("folder", ["parsers", "queries"])
+def test_parsers_and_queries_import_only_inward_and_from_beside_them(folder: str) -> None:
+    outward = re.compile(r"(hunt\.)?(cli|pipeline|registry|output|parsers|queries|samples|tests)(\.|$)")
+    wrong = [(path.name, name) for path in _modules(folder) for name in _imports(path) if outward.match(name)]
+    assert wrong == []
+
+
+def test_no_shipped_module_imports_an_oracle_of_the_tests() -> None:
+    oracle = re.compile(r"(evtx|pyevtx|dissect|eql|hypothesis|pytest)(\.|$)")
+    paths = [path for folder in ("hunt", "parsers", "queries") for path in _modules(folder)]
+    assert [(path.name, name) for path in paths for name in _imports(path) if oracle.match(name)] == []
+
+
+def test_sysmon_is_the_channel_that_sysmon_names() -> None:
+    assert SYSMON == "Microsoft-Windows-Sysmon/Operational"
