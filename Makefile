@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test lint samples clean
+.PHONY: run test lint bench samples clean
 
 run: $(VENV)/installed
 	$(BIN)/hunt run samples/logs
@@ -16,6 +16,9 @@ lint: $(VENV)/installed-tests
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python tests/typecheck.py
+
+bench: $(VENV)/installed-tests
+	$(BIN)/python tests/bench/run.py
 
 samples: $(VENV)/installed-tests
 	$(BIN)/python -m samples.build

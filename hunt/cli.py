@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import click
 
 from hunt import __version__, registry
 from hunt.errors import HuntError, QueryError
-from hunt.model import Report, Settings, Severity, Status
+from hunt.model import SYSMON, EventType, Problem, Report, Settings, Severity, Status
+from hunt.output import safe
 
 OK, FOUND, BAD_REQUEST, DAMAGED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -31,8 +34,6 @@ class _Group(click.Group):
 
 
 def _say(line: str) -> None:
-    from hunt.output import safe
-
     click.echo(safe(line), err=True)
 
 
@@ -50,8 +51,20 @@ def main() -> None:
             reconfigure(errors="backslashreplace")
 
 
+_SLACK = click.option(
+    "--slack", is_flag=True, help="Also stale records in what chunks leave free; their column `recovered` says so."
+)
+_JOBS = click.option(
+    "--jobs", type=click.IntRange(1, 1024), default=os.cpu_count() or 1, metavar="N",
+    help="Parts of evidence that are read at the same time; default: one per processor.",
+)  # fmt: skip
+
+
+_EVIDENCE = click.argument("evidence", nargs=-1, required=True, type=click.Path(path_type=Path))
+
+
 @main.command(epilog="Example: hunt run samples/logs -o out")
-@click.argument("evidence", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_EVIDENCE
 @click.option("-q", "--query", "queries", multiple=True, metavar="QUERY", help="A query's id; again for more.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for findings.csv and the other files.")
 @click.option(
@@ -70,6 +83,7 @@ def main() -> None:
     "--fail-on", type=click.Choice([s.value for s in Severity]), metavar="LEVEL",
     help="Exit with 1 if a finding has this severity or more.",
 )  # fmt: skip
+@_JOBS
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def run(
     evidence: tuple[Path, ...],
@@ -79,6 +93,7 @@ def run(
     window: float | None,
     cells: str,
     fail_on: str | None,
+    jobs: int,
     quiet: bool,
 ) -> None:
     """Read EVIDENCE (event logs or folders of them), run the queries, show what they find."""
@@ -87,7 +102,7 @@ def run(
 
     started = datetime.now(UTC)
     _check_out(out, evidence)
-    request = pipeline.Request(evidence, queries, Settings(window_s=window), out, {"csv": cells})
+    request = pipeline.Request(evidence, queries, Settings(window_s=window), out, jobs, {"csv": cells})
     with bar(hidden=quiet) as watcher:
         report = pipeline.run(request, watcher)
     if out:
@@ -136,6 +151,101 @@ def _finish(report: Report, named: tuple[str, ...], fail_on: Severity | None) ->
         notes.append(f"{len(alarming)} at or above {fail_on}")
     _say(f"hunt: {'; '.join(notes)}")
     sys.exit(DAMAGED if report.problems else FOUND if alarming else OK)
+
+
+_EVENT_TYPES = {"sysmon": SYSMON, "powershell": "Microsoft-Windows-PowerShell/Operational"}
+
+
+def _event_type(named: str) -> EventType:
+    """CHANNEL:ID, with short names for channels that are asked for often."""
+    channel, _, event_id = named.rpartition(":")
+    if not channel or not event_id.isdecimal() or len(event_id) > 9:
+        raise HuntError(f"{named}: an event type is CHANNEL:ID, such as Security:4688 or sysmon:1")
+    return EventType(_EVENT_TYPES.get(channel.lower(), channel), int(event_id))
+
+
+@main.command(epilog="Example: hunt frame samples/logs -e sysmon:1 -o starts.parquet")
+@_EVIDENCE
+@click.option("-e", "--event", metavar="CHANNEL:ID", help="The event type wanted, such as Security:4688 or sysmon:1.")
+@click.option("--all", "everything", is_flag=True, help="All event types, a Parquet file each; -o names a folder.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="FILE.parquet or FILE.csv; a folder.")
+@_SLACK
+@_JOBS
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def frame(
+    evidence: tuple[Path, ...],
+    event: str | None,
+    everything: bool,
+    out: Path,
+    slack: bool,
+    jobs: int,
+    quiet: bool,
+) -> None:
+    """Write the events of EVIDENCE as they are, with all their fields, to Parquet or CSV.
+
+    Every record is a row, also those that stand in several logs; `source` and `offset` tell where.
+    """
+    from hunt import export, pipeline
+    from hunt.evidence import collect
+    from hunt.model import Reading
+    from hunt.output._progress import bar
+
+    if everything == bool(event):
+        raise HuntError("one of -e CHANNEL:ID and --all is needed")
+    collected = collect(evidence, registry.parsers(), leave_out=out, hashed=False)
+    target = export.export_all(out) if everything else export.export_one(_event_type(event or ""), out)
+    try:
+        with target, bar(hidden=quiet) as watcher:
+            reading = Reading(target.wants(), jobs, slack)
+            tallies, problems = pipeline.read(collected, reading, target.add, watcher)
+    except OSError as error:
+        raise HuntError(f"{out}: can't write: {error.strerror or error}") from None
+    _problems((*collected.problems, *problems))
+    read, found = (sum(getattr(tally, what) for tally in tallies) for what in ("read", "found"))
+    _say(f"hunt: {target.rows} rows in {target.files} files; {read} of {found} records read in {len(tallies)} logs")
+    sys.exit(DAMAGED if collected.problems or problems else OK)
+
+
+_SHOWN = 20  # problems that are printed where no file takes them all
+
+
+def _problems(problems: Sequence[Problem]) -> None:
+    for problem in problems[:_SHOWN]:
+        place = "" if problem.offset is None else f" at {problem.offset}"
+        record = "" if problem.record_id is None else f", record {problem.record_id}"
+        _say(f"{problem.source}{place}{record}: {problem.reason}")
+    if len(problems) > _SHOWN:
+        _say(f"and {len(problems) - _SHOWN} more problems")
+
+
+@main.command(epilog="Example: hunt verify samples/logs")
+@_EVIDENCE
+@click.option("--quiet", is_flag=True, help="No list of the differences that known faults explain.")
+def verify(evidence: tuple[Path, ...], quiet: bool) -> None:
+    """Read EVIDENCE with two parsers that share little code, and print every difference.
+
+    The second one is slow: some hundred records a second. Exit code 1 if there is a difference that is not one of its
+    known faults.
+    """
+    from hunt.evidence import collect
+    from hunt.model import Reading
+    from hunt.verify import compare, unexplained
+
+    collected = collect(evidence, registry.parsers(), hashed=False)
+    comparisons = []
+    for item, parser in collected.files:
+        comparison = compare(item, parser, registry.reference(parser.name), Reading())
+        comparisons.append(comparison)
+        for difference in comparison.differences:
+            if not (difference.known and quiet):
+                said = f"{difference.source}\t{difference.offset}\t{difference.what}"
+                click.echo(safe(f"{said}{' (explained)' if difference.known else ''}".replace("\t", " | ")))
+    _problems(collected.problems)
+    bad = unexplained(comparisons)
+    known = sum(len(comparison.differences) for comparison in comparisons) - bad
+    records = sum(comparison.records for comparison in comparisons)
+    _say(f"hunt: {bad} differences in {records} records of {len(comparisons)} logs; {known} more are known faults")
+    sys.exit(DAMAGED if collected.problems else FOUND if bad else OK)
 
 
 @main.command("queries", epilog="Example: hunt queries")

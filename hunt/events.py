@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import cast
 
 import polars as pl
 
 from hunt import schema
-from hunt.model import Batch, EventType, Need, Settings
+from hunt.model import Batch, EventType, Need, Settings, Wants
 
 SOURCES = pl.List(pl.Struct({"path": pl.String, "offset": pl.UInt64}))
 
 # Copies of an event in another log differ in where they stand; forwarded ones in their rendered texts as well.
-_PLACE = frozenset({"source", "offset", "record_number"})
+_PLACE = frozenset({"source", "offset", "record_number", "recovered"})
 _RENDERED = "RenderingInfo."
 
 
@@ -24,15 +25,21 @@ class Events:
         self._batches: dict[tuple[str, int], list[pl.DataFrame]] = {}
         self._types: dict[tuple[str, int], EventType] = {}
         self._ready: dict[tuple[str, int], pl.DataFrame] = {}
+        self._census: list[pl.DataFrame] = []
         self._expected: dict[tuple[str, int], set[str]] = {}
         for need in needs:
             self._expected.setdefault(need.event_type.key, set()).update(need.columns)
 
+    def wants(self) -> Wants:
+        """What the hunts need."""
+        return Wants({key: frozenset(columns) for key, columns in self._expected.items()})
+
     def add(self, batch: Batch) -> None:
         """Take decoded events in. Frames handed out before do not change."""
+        self._census.append(batch.census)
         for kind, frame in batch.frames.items():
             self._types.setdefault(kind.key, kind)
-            self._batches.setdefault(kind.key, []).append(frame)
+            self._batches.setdefault(kind.key, []).append(_compact(frame))
             self._ready.pop(kind.key, None)
 
     def types(self) -> tuple[EventType, ...]:
@@ -47,19 +54,22 @@ class Events:
         """
         return self._distinct(EventType(channel, event_id)).lazy()
 
+    def census(self) -> pl.DataFrame:
+        """All records read, of whatever event type: columns `schema.CENSUS`."""
+        return pl.concat([pl.DataFrame(schema=schema.CENSUS), *self._census])
+
     def hosts(self, kind: EventType | None = None) -> tuple[str, ...]:
         """Hosts that have events (of one type), as first printed, sorted; names that differ in case are one."""
-        kinds = [kind] if kind else self.types()
-        named = pl.concat([pl.Series("host", [], dtype=pl.String), *(self._hosts(k) for k in kinds)]).drop_nulls()
-        firsts = named.to_frame().group_by(pl.col("host").str.to_lowercase().alias("key")).agg(pl.col("host").min())
+        met = self.census().drop_nulls("host")
+        if kind:
+            channel, event_id = kind.key
+            met = met.filter(pl.col("channel").fill_null("").str.to_lowercase() == channel, event_id=event_id)
+        firsts = met.group_by(pl.col("host").str.to_lowercase().alias("key")).agg(pl.col("host").min())
         return tuple(firsts.sort("key")["host"])
 
     def unparsed(self) -> int:
         """How many values did not fit their column's type, over the distinct events."""
         return sum(_unparsed(self._distinct(kind)["unparsed"]) for kind in self.types())
-
-    def _hosts(self, kind: EventType) -> pl.Series:
-        return self._distinct(kind)["host"].unique()
 
     def _distinct(self, kind: EventType) -> pl.DataFrame:
         if kind.key not in self._ready:
@@ -67,6 +77,12 @@ class Events:
             met = _once(_joined(batches, kind.event_id)) if batches else _none(kind)
             self._ready[kind.key] = _complete(met, kind, self._expected.get(kind.key, set()))
         return self._ready[kind.key]
+
+
+def _compact(frame: pl.DataFrame) -> pl.DataFrame:
+    """With texts of its own: decoded ones point into what was decoded, and would keep all of it in memory."""
+    texts = [c for c, dtype in frame.schema.items() if dtype == pl.String]
+    return frame.with_columns(cast(pl.Series, pl.from_arrow(frame[c].to_arrow())).alias(c) for c in texts)
 
 
 def _unparsed(column: pl.Series) -> int:

@@ -25,8 +25,12 @@ class Collection:
     skipped: tuple[str, ...]
 
 
-def collect(arguments: Sequence[Path], parsers: Sequence[Parser], leave_out: Path | None = None) -> Collection:
+def collect(
+    arguments: Sequence[Path], parsers: Sequence[Parser], leave_out: Path | None = None, hashed: bool = True
+) -> Collection:
     """All evidence under files and folders, each file once; `leave_out` is a folder of results, not evidence.
+
+    `hashed`: with SHA-256, for which every file is read once more; without, it is "".
 
     Raises EvidenceError if an argument does not exist or nothing can be read at all.
     """
@@ -40,7 +44,7 @@ def collect(arguments: Sequence[Path], parsers: Sequence[Parser], leave_out: Pat
         try:
             parser = _parser_for(found.path, parsers)
             if parser:
-                files.append((identify(found.path, found.source), parser))
+                files.append((_identified(found, hashed), parser))
                 continue
             size = found.path.stat().st_size
         except OSError as error:
@@ -64,6 +68,12 @@ def identify(path: Path, source: str | None = None) -> Evidence:
             digest.update(block)
             size += len(block)
     return Evidence(path, source or path.name, size, digest.hexdigest())
+
+
+def _identified(found: _Found, hashed: bool) -> Evidence:
+    if hashed:
+        return identify(found.path, found.source)
+    return Evidence(found.path, found.source, found.path.stat().st_size, "")
 
 
 def _names(parsers: Iterable[Parser]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -68,21 +68,44 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Decoded events: one frame per event type with the columns of `schema`, rows in reading order."""
+    """Decoded events: one frame per event type with the columns of `schema`, rows in reading order.
+
+    `census` counts all records read, whether their event type was wanted or not: columns `schema.CENSUS`.
+    """
 
     frames: Mapping[EventType, pl.DataFrame]
-    census: pl.DataFrame | None = None
-
-    @property
-    def records(self) -> int:
-        return sum(frame.height for frame in self.frames.values())
+    census: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a parser has come in one file."""
+    """So many bytes more are done."""
 
-    bytes_read: int
+    source: str
+    size: int  # bytes
+
+
+ALL_COLUMNS: frozenset[str] = frozenset({"*"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What is to be decoded: columns by `EventType.key`; None: all columns of all event types."""
+
+    types: Mapping[tuple[str, int], frozenset[str]] | None = None
+
+    def of(self, kind: EventType) -> frozenset[str] | None:
+        """The columns wanted of an event type, or ALL_COLUMNS; None if it is not wanted at all."""
+        return ALL_COLUMNS if self.types is None else self.types.get(kind.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How evidence is to be read."""
+
+    wants: Wants = field(default_factory=Wants)
+    jobs: int = 1  # files, or parts of large ones, that are read at the same time
+    slack: bool = False  # also stale records in what chunks leave free, marked as recovered
 
 
 class Parser(Protocol):
@@ -93,8 +116,14 @@ class Parser(Protocol):
     def accepts(self, head: bytes) -> bool:
         """Whether a file that begins with `head` (up to 8192 bytes) is of this format. Names play no part."""
 
-    def read(self, evidence: Evidence) -> Iterator[Batch | Problem | Progress]:
-        """Every event of one file. Records found = rows of the batches + problems of kind `record`."""
+    def read(self, files: Sequence[Evidence], reading: Reading) -> Iterator[Batch | Problem | Progress]:
+        """Every event of some files. Per file, records found = records of the census + problems of kind `record`.
+
+        A file that can't be opened or read to its end is a Problem; the others are read.
+        """
+
+    def records(self, evidence: Evidence, offsets: Sequence[int]) -> Batch:
+        """The events at these places of one file with all of their columns; raises OSError if it can't be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from hunt import coverage, evidence, findings, registry
+import polars as pl
+
+from hunt import coverage, details, evidence, findings, registry
 from hunt.events import Events
-from hunt.model import Batch, Evidence, Parser, Problem, Progress, Report, Settings, Status, Tally
+from hunt.model import Batch, Evidence, Parser, Problem, Reading, Report, Settings, Status, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class Request:
     queries: Sequence[str] = ()  # ids; none: all of ours
     settings: Settings = field(default_factory=Settings)
     out: Path | None = None
+    jobs: int = 1
     options: Mapping[str, object] = field(default_factory=dict)  # of outputs; the report carries them on
 
 
@@ -38,14 +42,14 @@ def run(request: Request, watcher: Watcher | None = None) -> Report:
     queries = registry.select(request.queries)
     collected = evidence.collect(request.evidence, registry.parsers(), leave_out=request.out)
     events = Events((need for query in queries for need in query.hunt.needs), request.settings)
-    tallies, problems = read(collected, events, watcher)
+    tallies, problems = read(collected, Reading(events.wants(), request.jobs), events.add, watcher)
 
     results = [coverage.evaluate(events, query) for query in queries]
     able = [q.hunt for q, result in zip(queries, results, strict=True) if result.status is not Status.NOT_EVALUABLE]
     found, of_findings = findings.gather(events, able)
     return Report(
         findings=found,
-        events=of_findings,
+        events=details.complete(of_findings, collected),
         queries=tuple(coverage.count(results, found)),
         problems=tuple(sorted((*collected.problems, *problems), key=_place)),
         tallies=tallies,
@@ -57,51 +61,39 @@ def run(request: Request, watcher: Watcher | None = None) -> Report:
 
 
 def read(
-    collected: evidence.Collection, events: Events, watcher: Watcher | None = None
+    collected: evidence.Collection, reading: Reading, take: Callable[[Batch], None], watcher: Watcher | None = None
 ) -> tuple[tuple[Tally, ...], list[Problem]]:
-    """Decode every file into `events`; (what each file gave, everything that could not be read)."""
-    tallies: list[Tally] = []
+    """Decode all files, hand on their batches; (what each file gave, everything that could not be read)."""
     problems: list[Problem] = []
-    meter = _Meter(collected, watcher)
-    for item, parser in collected.files:
-        tally, of_file = _read_file(item, parser, events, meter)
-        tallies.append(tally)
-        problems += of_file
-    return tuple(tallies), problems
-
-
-class _Meter:
-    """Adds up over all files what a watcher wants to know."""
-
-    def __init__(self, collected: evidence.Collection, watcher: Watcher | None) -> None:
-        self.watcher = watcher
-        self.done = self.records = 0
-        if watcher:
-            watcher.begin(len(collected.files), sum(item.size for item, _ in collected.files))
-
-    def tell(self, item: Evidence, bytes_read: int) -> None:
-        if self.watcher:
-            self.watcher.at(item.source, self.done + min(bytes_read, item.size), self.records)
-
-
-def _read_file(item: Evidence, parser: Parser, events: Events, meter: _Meter) -> tuple[Tally, list[Problem]]:
-    read, problems = 0, []
-    try:
-        for part in parser.read(item):
-            if isinstance(part, Batch):
-                events.add(part)
-                read += part.records
-                meter.records += part.records
-            elif isinstance(part, Progress):
-                meter.tell(item, part.bytes_read)
-            else:
+    records: Counter[str] = Counter()
+    done = 0
+    if watcher:
+        watcher.begin(len(collected.files), sum(item.size for item, _ in collected.files))
+    for parser, files in _by_parser(collected):
+        for part in parser.read(files, reading):
+            if isinstance(part, Problem):
                 problems.append(part)
-    except OSError as error:  # the disk, a lock, a share that went away: what was read until then stays
-        problems.append(Problem(item.source, "file", f"reading stopped: {error.strerror or error}"))
-    meter.done += item.size
-    meter.tell(item, 0)
-    failed = sum(problem.kind == "record" for problem in problems)
-    return Tally(item, parser.name, read + failed, read, len(problems)), problems
+            elif isinstance(part, Batch):
+                take(part)
+                records.update(dict(part.census.group_by("source").agg(pl.col("records").sum()).iter_rows()))
+            else:
+                done += part.size
+                if watcher:
+                    watcher.at(part.source, done, records.total())
+    failed = Counter(problem.source for problem in problems if problem.kind == "record")
+    any_kind = Counter(problem.source for problem in problems)
+    tallies = tuple(
+        Tally(i, parser.name, records[i.source] + failed[i.source], records[i.source], any_kind[i.source])
+        for i, parser in collected.files
+    )
+    return tallies, problems
+
+
+def _by_parser(collected: evidence.Collection) -> Iterable[tuple[Parser, list[Evidence]]]:
+    names = dict.fromkeys(parser.name for _, parser in collected.files)
+    for name in names:
+        files = [(item, parser) for item, parser in collected.files if parser.name == name]
+        yield files[0][1], [item for item, _ in files]
 
 
 def _place(problem: Problem) -> tuple[str, int, int, str]:

@@ -32,6 +32,14 @@ def parsers() -> tuple[Parser, ...]:
     return tuple(sorted(found, key=lambda parser: parser.name))
 
 
+def reference(name: str) -> Parser:
+    """The parser that another one is compared with: parsers/NAME_reference.py offers it as `REFERENCE`."""
+    try:
+        return cast(Parser, importlib.import_module(f"hunt.parsers.{name}_reference").REFERENCE)
+    except ImportError:
+        raise QueryError(f"nothing to compare the parser {name!r} with") from None
+
+
 @cache
 def queries() -> tuple[Query, ...]:
     """Every query of ours, by id; a hunt's documentation is its module's docstring."""

@@ -17,7 +17,8 @@ TEXTS = pl.List(pl.String)
 
 # Every frame begins with these. `time` is when it happened (Sysmon's UtcTime, else TimeCreated), `logged` TimeCreated;
 # `record_number` stands in the record's header and differs from `record_id` in forwarded logs; `source` and `offset`
-# (bytes) lead back to the evidence; `unparsed` is a JSON object of the texts that did not fit their column's type.
+# (bytes) lead back to the evidence; `unparsed` is a JSON object of the texts that did not fit their column's type;
+# `recovered`: a stale record out of slack, no live one.
 CORE: Mapping[str, pl.DataType] = {
     "time": TIME,
     "logged": TIME,
@@ -30,6 +31,7 @@ CORE: Mapping[str, pl.DataType] = {
     "source": pl.String(),
     "offset": pl.UInt64(),
     "unparsed": pl.String(),
+    "recovered": pl.Boolean(),
 }
 
 # What else the System element holds. The prefix keeps it apart from event data of the same names.
@@ -47,6 +49,16 @@ SYSTEM: Mapping[str, pl.DataType] = {
     "System.ProcessID": pl.UInt32(),
     "System.ThreadID": pl.UInt32(),
     "System.UserID": pl.String(),
+}
+
+# What is known of every record, decoded or not: how many there are of each kind, per file.
+CENSUS: Mapping[str, pl.DataType] = {
+    "source": pl.String(),
+    "host": pl.String(),
+    "channel": pl.String(),
+    "provider": pl.String(),
+    "event_id": pl.UInt32(),
+    "records": pl.UInt64(),
 }
 
 DATA = "Data"  # unnamed Data elements, in their order: List(String)
@@ -157,30 +169,37 @@ def conform(
     by_kind = kinds((*own, *providers), event_id)
     # A number that was read as another provider's kind is read again: frames of both must agree.
     numbers = [c for c in frame.columns if c in by_kind and frame.schema[c].is_integer()]
-    frame = frame.with_columns(pl.col(c).cast(pl.String) for c in numbers if frame.schema[c] != by_kind[c].dtype)
+    strange = [c for c in numbers if frame.schema[c] != by_kind[c].dtype]
+    if strange:
+        frame = frame.with_columns(pl.col(c).cast(pl.String) for c in strange)
     texts = {c: by_kind[c] for c in frame.columns if c in by_kind and c not in ready and frame.schema[c] == pl.String}
-    parsed = frame.with_columns(_read(pl.col(c), kind).alias(c) for c, kind in texts.items())
-    misfits = _misfits(frame, parsed, texts)
-    if misfits is not None:
-        parsed = parsed.with_columns(_merged(frame, misfits))
-    fields = [c for c in parsed.columns if c not in CORE and c not in SYSTEM]
-    parsed = parsed.with_columns(_event_time(parsed.schema, by_kind))
-    return parsed.select(
-        *(_column(parsed, name, dtype) for name, dtype in {**CORE, **SYSTEM}.items()),
-        *fields,
-    )
+    parsed = frame
+    if texts:
+        parsed = frame.with_columns(_read(pl.col(c), kind).alias(c) for c, kind in texts.items())
+        misfits = _misfits(frame, parsed, texts)
+        if misfits is not None:
+            parsed = parsed.with_columns(_merged(frame, misfits))
+    # Series by series: an expression for each of some forty columns costs more than all the rest.
+    columns = {column.name: column for column in parsed.get_columns()}
+    columns["time"] = _event_time(columns, by_kind, frame.height)
+    columns.setdefault("recovered", pl.Series("recovered", [False]).new_from_index(0, frame.height))
+    typed = [_typed(columns.pop(name, None), name, dtype, frame.height) for name, dtype in {**CORE, **SYSTEM}.items()]
+    return pl.DataFrame([*typed, *columns.values()])
 
 
-def _column(frame: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.Expr:
-    return pl.col(name).cast(dtype) if name in frame.columns else pl.lit(None, dtype).alias(name)
+def _typed(column: pl.Series | None, name: str, dtype: pl.DataType, height: int) -> pl.Series:
+    if column is None:
+        return pl.Series(name, [None], dtype=dtype).new_from_index(0, height)
+    return column if column.dtype == dtype else column.cast(dtype)
 
 
-def _event_time(schema: pl.Schema, by_kind: Mapping[str, Kind]) -> pl.Expr:
+def _event_time(columns: Mapping[str, pl.Series], by_kind: Mapping[str, Kind], height: int) -> pl.Series:
     """Sysmon's own clock reading where there is one: TimeCreated is when the event was written."""
-    logged = pl.col("logged") if "logged" in schema else pl.lit(None, TIME)
-    if "UtcTime" in schema and by_kind.get("UtcTime") is Kind.TIME:
-        return pl.coalesce("UtcTime", logged).alias("time")
-    return logged.alias("time")
+    logged = _typed(columns.get("logged"), "logged", TIME, height)
+    own = columns.get("UtcTime")
+    if own is None or by_kind.get("UtcTime") is not Kind.TIME:
+        return logged.alias("time")
+    return (own if not own.null_count() else own.to_frame().select(pl.coalesce("UtcTime", logged))[:, 0]).alias("time")
 
 
 def _read(text: pl.Expr, kind: Kind) -> pl.Expr:
@@ -251,6 +270,13 @@ def _merged(frame: pl.DataFrame, misfits: pl.Series) -> pl.Series:
     before, now = frame["unparsed"].alias("before").to_frame().with_columns(misfits).get_columns()
     both = pl.concat_str(pl.col("before").str.head(-1), pl.lit(","), pl.col("unparsed").str.slice(1))
     return pl.DataFrame([before, now]).select(pl.coalesce(both, "before", "unparsed").alias("unparsed"))[:, 0]
+
+
+def census(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """CENSUS of frames that hold all records there are."""
+    names = [name for name in CENSUS if name != "records"]
+    counts = [f.select(names).group_by(names, maintain_order=True).len("records") for f in frames]
+    return pl.concat([pl.DataFrame(schema=CENSUS), *(c.cast(pl.Schema(CENSUS)) for c in counts)])
 
 
 def empty(channel: str, event_id: int, columns: Iterable[str] = ()) -> pl.DataFrame:

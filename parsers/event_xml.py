@@ -178,6 +178,6 @@ def frame(rows: list[Row], event_id: int) -> pl.DataFrame:
     """Rows of one event type as a frame: columns and types of `hunt.schema`, rows in the order given."""
     columns = dict.fromkeys(column for row in rows for column in row)
     typed: dict[str, pl.DataType] = {c: schema.TEXTS if c == schema.DATA else pl.String() for c in columns}
-    typed |= {"record_number": pl.UInt64(), "offset": pl.UInt64()}
+    typed |= {"record_number": pl.UInt64(), "offset": pl.UInt64(), "recovered": pl.Boolean()}
     data = {c: [row.get(c) for row in rows] for c in columns}
     return schema.conform(pl.DataFrame(data, schema={c: typed[c] for c in columns}), event_id)

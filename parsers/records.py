@@ -188,6 +188,22 @@ def _walk(data: bytes, bounds: _Bounds) -> tuple[tuple[Frame, ...], tuple[Gap, .
     return tuple(frames), tuple(gaps)
 
 
+def slack(data: bytes, at: int) -> Iterator[Frame]:
+    """Whole records that still stand behind the last live one: from before the chunk was used again."""
+    while (at := data.find(RECORD_MAGIC, at)) >= 0:
+        frame = _frame(data, at, len(data))
+        if frame and data[at + frame.size - 4 : at + frame.size] == struct.pack("<I", frame.size):
+            yield frame
+            at += frame.size
+        else:
+            at += 1
+
+
+def frame_at(data: bytes, at: int) -> Frame | None:
+    """The record at `at` of a chunk; None if none stands there."""
+    return _frame(data, at, len(data))
+
+
 def _frame(data: bytes, at: int, end: int) -> Frame | None:
     """The record at `at`, if its header holds together."""
     if at + RECORD_MIN > end or data[at : at + 4] != RECORD_MAGIC:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from hunt.model import Parser
+from parsers.evtx import PARSER
+from parsers.evtx_reference import REFERENCE
 from tests.helpers import ROOT
 
 # Machines differ: no test fails for being slow, and the same examples run everywhere.
@@ -27,3 +31,9 @@ def real_evidence() -> Path:
 def samples() -> Path:
     """The folder of sample logs."""
     return ROOT / "samples"
+
+
+@pytest.fixture(scope="session", params=[PARSER, REFERENCE], ids=lambda parser: parser.name)
+def parser(request: pytest.FixtureRequest) -> Parser:
+    """Each parser of EVTX."""
+    return cast(Parser, request.param)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,7 @@ import polars as pl
 
 from hunt import schema
 from hunt.events import Events
-from hunt.model import SYSMON, Batch, EventType, Evidence, Parser, Problem, Settings
+from hunt.model import SYSMON, Batch, EventType, Evidence, Parser, Problem, Progress, Reading, Settings
 from hunt.registry import queries
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,7 +89,8 @@ def batch(*rows: Row) -> Batch:
     by_kind: dict[EventType, list[Row]] = {}
     for row in rows:
         by_kind.setdefault(EventType(row["channel"], int(row["event_id"])), []).append(row)
-    return Batch({kind: schema.conform(texts(met), kind.event_id) for kind, met in by_kind.items()})
+    frames = {kind: schema.conform(texts(met), kind.event_id) for kind, met in by_kind.items()}
+    return Batch(frames, schema.census(frames.values()))
 
 
 def texts(rows: Iterable[Row]) -> pl.DataFrame:
@@ -116,19 +118,89 @@ def evidence(path: Path, source: str | None = None) -> Evidence:
     return Evidence(path, source or path.name, len(content), hashlib.sha256(content).hexdigest())
 
 
-def read(parser: Parser, path: Path, source: str | None = None) -> tuple[dict[EventType, pl.DataFrame], list[Problem]]:
-    """(frames, problems) of one file."""
+Frames = dict[EventType, pl.DataFrame]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Everything that a parser gave for some files."""
+
+    frames: Frames
+    problems: list[Problem]
+    census: pl.DataFrame
+    progress: list[Progress]
+
+    @property
+    def records(self) -> int:
+        """How many were read, wanted or not."""
+        return int(self.census["records"].sum())
+
+    @property
+    def numbers(self) -> list[int]:
+        """The record numbers of all rows, sorted."""
+        return sorted(number for frame in self.frames.values() for number in frame["record_number"])
+
+    @property
+    def lost(self) -> list[int | None]:
+        """The records that were found and not read."""
+        return [problem.record_id for problem in self.problems if problem.kind == "record"]
+
+
+def gather(parser: Parser, files: Sequence[Evidence], reading: Reading | None = None) -> Result:
+    """All that a parser gives for these files, frames of one event type together."""
     frames: dict[EventType, list[pl.DataFrame]] = {}
-    problems = []
-    for part in parser.read(evidence(path, source)):
+    censuses, problems, progress = [pl.DataFrame(schema=schema.CENSUS)], [], []
+    for part in parser.read(files, reading or Reading()):
         if isinstance(part, Batch):
+            censuses.append(part.census)
             for kind, frame in part.frames.items():
                 frames.setdefault(kind, []).append(frame)
         elif isinstance(part, Problem):
             problems.append(part)
-    return {kind: pl.concat(parts, how="diagonal") for kind, parts in frames.items()}, problems
+        else:
+            progress.append(part)
+    joined = {kind: pl.concat(parts, how="diagonal") for kind, parts in frames.items()}
+    return Result(joined, problems, pl.concat(censuses), progress)
+
+
+def gather_bytes(parser: Parser, folder: Path, content: bytes, reading: Reading | None = None) -> Result:
+    """What a parser gives for a log of this content."""
+    path = folder / "log.evtx"
+    path.write_bytes(content)
+    return gather(parser, [evidence(path)], reading)
+
+
+def read(parser: Parser, path: Path, source: str | None = None) -> tuple[Frames, list[Problem]]:
+    """(frames, problems) of one file."""
+    found = gather(parser, [evidence(path, source)])
+    return found.frames, found.problems
 
 
 def count(frames: Mapping[EventType, pl.DataFrame]) -> int:
     """Records in all frames."""
     return sum(frame.height for frame in frames.values())
+
+
+def differences(ours: Frames, theirs: Frames) -> list[str]:
+    """What is not the same in two parsers' frames; empty if all is: types, columns, rows, order, values.
+
+    Where `Data` stands among the columns may differ.
+    """
+    found = [f"{kind}: only one has it" for kind in sorted(ours.keys() ^ theirs.keys())]
+    for kind in sorted(ours.keys() & theirs.keys()):
+        found += [f"{kind}: {text}" for text in frame_differences(ours[kind], theirs[kind])]
+    return found
+
+
+def frame_differences(one: pl.DataFrame, other: pl.DataFrame) -> list[str]:
+    """What is not the same in two frames."""
+    plain = [[name for name in frame.columns if name != schema.DATA] for frame in (one, other)]
+    if plain[0] != plain[1] or dict(one.schema) != dict(other.schema):
+        return [f"columns {sorted(set(one.schema.items()) ^ set(other.schema.items()), key=str)} or their order"]
+    if one.height != other.height:
+        return [f"{one.height} rows and {other.height}"]
+    return [
+        f"{name}: {[(a, b) for a, b in zip(one[name].to_list(), other[name].to_list(), strict=True) if a != b][:2]}"
+        for name in one.columns
+        if not one[name].equals(other[name], check_dtypes=True, null_equal=True)
+    ]

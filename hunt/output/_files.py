@@ -13,7 +13,7 @@ from hunt.model import Report, Tally
 from hunt.output._rows import tables
 from hunt.output.csv import encode
 
-_LIBRARIES = ("polars", "python-evtx", "lxml", "rich", "click")
+_LIBRARIES = ("polars", "numpy", "pyarrow", "python-evtx", "lxml", "rich", "click")
 
 
 def write_folder(report: Report, folder: Path, started: datetime) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parsers import values
-from parsers.evtx_reference import PARSER
+from parsers.evtx import PARSER
 from samples import values as stored
 from samples.evtx_writer import Event, write_log
 from tests.helpers import read

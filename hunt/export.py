@@ -1,0 +1,228 @@
+"""Frames as files: every event type asked for into one Parquet or CSV file, batch by batch, whatever its size."""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hunt import schema
+from hunt.errors import HuntError
+from hunt.model import ALL_COLUMNS, Batch, EventType, Wants
+from hunt.output._rows import harmless
+
+SUFFIXES = (".parquet", ".csv")
+
+# Rows that are worth a row group of their own; smaller batches wait for more.
+_ROWS = 65_536
+
+
+class Writer:
+    """Writes the frames of one event type, one after the other, to one file; a context manager.
+
+    The file appears whole, under its own name, when the writer is left without an error. Columns that only later
+    batches have cost a second pass: until then each set of columns has a part of its own.
+    """
+
+    def __init__(self, path: Path, columns: pl.DataFrame) -> None:
+        """`columns`: a frame of no rows, written if no other comes. Raises HuntError for an unknown suffix."""
+        if path.suffix.lower() not in SUFFIXES:
+            raise HuntError(f"{path}: can write {' and '.join(SUFFIXES)} only")
+        self.path = path
+        self.rows = 0
+        self._columns = columns
+        self._waiting: list[pl.DataFrame] = []
+        self._parts: list[Path] = []
+        self._part: _Part | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix=".evtx-hunt-", dir=path.parent, ignore_cleanup_errors=True)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Take a frame of `schema`'s columns; it is not kept beyond the next few."""
+        self.rows += frame.height
+        self._waiting.append(frame)
+        if sum(waiting.height for waiting in self._waiting) >= _ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        frame = _joined(self._waiting)
+        if self.path.suffix.lower() == ".csv":
+            frame = harmless(_flat(frame))
+        self._waiting = []
+        if self._part is None or not self._part.takes(frame):
+            self._end_part()
+            path = Path(self._folder.name) / f"{len(self._parts)}{self.path.suffix.lower()}"
+            self._part = _CsvPart(path, frame) if path.suffix == ".csv" else _ParquetPart(path, frame)
+            self._parts.append(path)
+        self._part.write(frame)
+
+    def _end_part(self) -> None:
+        if self._part:
+            self._part.close()
+            self._part = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._folder:
+            if kind is None:
+                self._waiting = self._waiting or ([] if self._parts else [self._columns])
+                self._flush()
+            self._end_part()
+            if kind is None and self._parts:
+                whole = self._parts[0] if len(self._parts) == 1 else self._merged()
+                whole.replace(self.path)
+
+    def _merged(self) -> Path:
+        """All parts as one file, with the columns of each."""
+        whole = Path(self._folder.name) / f"whole{self.path.suffix.lower()}"
+        if whole.suffix == ".csv":
+            read = [pl.scan_csv(part, infer_schema=False) for part in self._parts]
+            pl.concat(read, how="diagonal").sink_csv(whole)
+        else:
+            pl.concat([pl.scan_parquet(part) for part in self._parts], how="diagonal").sink_parquet(whole)
+        return whole
+
+
+def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    return frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal")
+
+
+class _Part:
+    """A file that takes frames of the same columns."""
+
+    def __init__(self, path: Path, first: pl.DataFrame) -> None:
+        self.columns = first.columns
+
+    def takes(self, frame: pl.DataFrame) -> bool:
+        return set(frame.columns) <= set(self.columns)
+
+    def fitted(self, frame: pl.DataFrame) -> pl.DataFrame:
+        missing = [column for column in self.columns if column not in frame.columns]
+        return frame.with_columns(pl.lit(None).alias(c) for c in missing).select(self.columns)
+
+    def write(self, frame: pl.DataFrame) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+class _ParquetPart(_Part):
+    def __init__(self, path: Path, first: pl.DataFrame) -> None:
+        super().__init__(path, first)
+        self.schema: pa.Schema = first.clear().to_arrow().schema
+        self.file = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1)
+
+    def write(self, frame: pl.DataFrame) -> None:
+        self.file.write_table(self.fitted(frame).to_arrow().cast(self.schema), row_group_size=_ROWS * 4)
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class _CsvPart(_Part):
+    def __init__(self, path: Path, first: pl.DataFrame) -> None:
+        super().__init__(path, first)
+        self.file = path.open("wb")
+        self.header = True
+
+    def write(self, frame: pl.DataFrame) -> None:
+        self.fitted(frame).write_csv(self.file, include_header=self.header)
+        self.header = False
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def export_one(kind: EventType, path: Path) -> Export:
+    """Where the events of one type go: one file."""
+    return Export({kind.key: (kind, path)}, None)
+
+
+def export_all(folder: Path) -> Export:
+    """Where the events of all types go: a Parquet file each, named by channel and event id."""
+    return Export({}, folder)
+
+
+class Export:
+    """Takes batches and writes each wanted event type to its file; a context manager, see `Writer`."""
+
+    def __init__(self, files: Mapping[tuple[str, int], tuple[EventType, Path]], folder: Path | None) -> None:
+        self._files = dict(files)
+        self._folder = folder
+        self._writers: dict[tuple[str, int], Writer] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Export:
+        if self._folder:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        for kind, path in self._files.values():
+            self._open(kind, path)
+        return self
+
+    def wants(self) -> Wants:
+        """What has a file to go to."""
+        return Wants(None if self._folder else dict.fromkeys(self._files, ALL_COLUMNS))
+
+    def add(self, batch: Batch) -> None:
+        """Write the frames of a batch."""
+        for kind, frame in batch.frames.items():
+            if kind.key not in self._writers and self._folder:
+                self._open(kind, self._folder / f"{file_name(*kind)}.parquet")
+            self._writers[kind.key].write(frame)
+
+    def _open(self, kind: EventType, path: Path) -> None:
+        columns = schema.empty(*kind)
+        self._writers[kind.key] = self._stack.enter_context(Writer(path, columns))
+
+    @property
+    def rows(self) -> int:
+        return sum(writer.rows for writer in self._writers.values())
+
+    @property
+    def files(self) -> int:
+        return len(self._writers)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+
+def file_name(channel: str, event_id: int) -> str:
+    """A file name for an event type: what a file system may not like in a channel's name becomes `%XX`."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_ ") else f"%{ord(c):02X}" for c in channel.lower())
+    if len(plain) > _LONGEST:
+        plain = f"{plain[:_LONGEST]}%{zlib.crc32(plain.encode()):08X}"
+    return f"{plain or 'none'}.{event_id}"
+
+
+_LONGEST = 120  # characters; file systems stop at 255 bytes, and paths on Windows at 260 in all
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """For CSV: lists as JSON arrays, times as ISO 8601 with nine decimals, so that all of them is kept."""
+    times = [c for c, dtype in frame.schema.items() if isinstance(dtype, pl.Datetime)]
+    lists = [c for c, dtype in frame.schema.items() if dtype == schema.TEXTS]
+    return frame.with_columns(
+        *(pl.col(c).dt.strftime("%Y-%m-%dT%H:%M:%S%.9fZ") for c in times),
+        *(_json_list(pl.col(c)).alias(c) for c in lists),
+    )
+
+
+def _json_list(column: pl.Expr) -> pl.Expr:
+    # json_encode gives {"x":[...]}; the list is cut out.
+    encoded = pl.struct(column.alias("x")).struct.json_encode()
+    return pl.when(column.is_not_null()).then(encoded.str.slice(5).str.head(-1))

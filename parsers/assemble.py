@@ -1,0 +1,143 @@
+"""Pieces of columns of many batches -> one frame per event type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from hunt import schema
+
+from . import texts
+from .columns import Column, Items, Numbers, Texts
+from .framing import I64, U8, U64, Mask
+
+Buffers = Sequence[U8 | bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A piece with where its records stand: `place` orders them over all files."""
+
+    columns: Mapping[str, Column]
+    place: I64
+    number: U64
+    source: npt.NDArray[np.uint32]  # index of the file
+    offset: U64
+    recovered: Mask
+
+
+def frame(pieces: Sequence[Placed], event_id: int, sources: Sequence[str], buffers: Buffers) -> pl.DataFrame:
+    """Columns and types of `hunt.schema`, rows by place."""
+    # In the order in which the rows have them, however the records were grouped.
+    names = dict.fromkeys(name for piece in sorted(pieces, key=lambda p: int(p.place[0])) for name in piece.columns)
+    made = [_column(name, pieces, buffers) for name in names if any(_exists(piece, name) for piece in pieces)]
+    ready = {name for name in names if all(_ready(piece.columns[name]) for piece in pieces if name in piece.columns)}
+    count = sum(piece.place.size for piece in pieces)
+    told = [
+        pl.Series("event_id", [event_id], dtype=pl.UInt32).new_from_index(0, count),
+        pl.Series("record_number", np.concatenate([piece.number for piece in pieces])),
+        pl.Series("source", sources, dtype=pl.String).gather(np.concatenate([piece.source for piece in pieces])),
+        pl.Series("offset", np.concatenate([piece.offset for piece in pieces])),
+        pl.Series("recovered", np.concatenate([piece.recovered for piece in pieces])),
+    ]
+    whole = pl.DataFrame([*(column for column in made if column.dtype != schema.TEXTS or column.count()), *told])
+    place = np.concatenate([piece.place for piece in pieces])
+    if len(pieces) > 1 and (place[1:] < place[:-1]).any():
+        whole = whole[np.argsort(place, kind="stable")]
+    return schema.conform(whole, event_id, ready=ready)
+
+
+def _exists(piece: Placed, name: str) -> bool:
+    column = piece.columns.get(name)
+    return column is not None and column.exists
+
+
+def _ready(column: Column) -> bool:
+    return isinstance(column, Texts) and column.ready
+
+
+def _column(name: str, pieces: Sequence[Placed], buffers: Buffers) -> pl.Series:
+    """One column of all pieces, null where a piece lacks it."""
+    if all(isinstance(piece.columns.get(name), Texts | None) for piece in pieces):
+        return _texts(name, [piece.columns.get(name) for piece in pieces], [p.place.size for p in pieces], buffers)
+    present = [column for piece in pieces if (column := piece.columns.get(name)) is not None]
+    if all(isinstance(column, Numbers) for column in present):
+        return _numbers(name, pieces)
+    parts = [_series(name, piece.columns.get(name), piece.place.size, buffers) for piece in pieces]
+    dtype: pl.DataType = schema.TEXTS if name == schema.DATA else pl.String()
+    return pl.concat([_as(part, dtype) for part in parts])
+
+
+def _as(part: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """A part as text where others could not be numbers: conform reads them all again, with what did not fit."""
+    if isinstance(part.dtype, pl.Datetime):
+        return part.dt.strftime("%Y-%m-%d %H:%M:%S%.9f")
+    return part if part.dtype == dtype else part.cast(dtype)
+
+
+def _texts(name: str, columns: Sequence[Column | None], sizes: Sequence[int], buffers: Buffers) -> pl.Series:
+    views, valid = [], []
+    for column, size in zip(columns, sizes, strict=True):
+        there = isinstance(column, Texts)
+        views.append(column.views if isinstance(column, Texts) else np.zeros((size, 2), np.uint64))
+        some = column.valid if isinstance(column, Texts) else None
+        valid.append(some if some is not None else np.full(size, there))
+    return texts.series(name, np.concatenate(views), np.concatenate(valid), buffers)
+
+
+def _numbers(name: str, pieces: Sequence[Placed]) -> pl.Series:
+    values, valid, dtype = [], [], None
+    for piece in pieces:
+        column, size = piece.columns.get(name), piece.place.size
+        if isinstance(column, Numbers):
+            dtype = column.dtype
+            values.append(column.values)
+            valid.append(column.valid if column.valid is not None else np.ones(size, bool))
+        else:
+            values.append(np.zeros(size, np.uint64))
+            valid.append(np.zeros(size, bool))
+    return _typed(name, np.concatenate(values), np.concatenate(valid), dtype)
+
+
+def _typed(
+    name: str, values: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_], dtype: pl.DataType | None
+) -> pl.Series:
+    series = pl.Series(name, values.astype(np.int64) if dtype == schema.TIME else values)
+    series = series.cast(dtype or pl.UInt64())
+    if valid.all():
+        return series
+    return series.to_frame().select(pl.when(pl.Series("valid", valid)).then(pl.col(name)))[:, 0]
+
+
+def _series(name: str, column: Column | None, size: int, buffers: Buffers) -> pl.Series:
+    match column:
+        case Texts():
+            return texts.series(name, column.views, column.valid, buffers)
+        case Numbers():
+            valid = column.valid if column.valid is not None else np.ones(size, bool)
+            return _typed(name, column.values, valid, column.dtype)
+        case Items():
+            return _items(name, column, size, buffers)
+    return pl.Series(name, [None], dtype=pl.Null).new_from_index(0, size)
+
+
+def _items(name: str, column: Items, size: int, buffers: Buffers) -> pl.Series:
+    """Lists of the texts that are there: a null stands for no element at all, an array for several."""
+    parts = []
+    for index, (text, array) in enumerate(column.items):
+        item = texts.series(str(index), text.views, text.valid, buffers)
+        split = item.str.split("\0") if array else item.to_frame().select(pl.concat_list(pl.col(str(index))))[:, 0]
+        parts.append(split.alias(str(index)))
+    lists = pl.DataFrame(parts, height=size).select(
+        pl.concat_list(pl.col(c).fill_null([]) for c in map(str, range(len(parts))))
+    )
+    joined = lists[:, 0].list.drop_nulls()
+    if name != schema.DATA:  # a field of several values, as `event_xml` has them
+        lines = joined.list.join("\n").to_frame("x").with_columns(some=joined.list.len() > 0)
+        return lines.select(pl.when(pl.col("some")).then(pl.col("x")))[:, 0].alias(name)
+    # An event without a single item has no Data at all.
+    return joined.to_frame("x").select(pl.when(pl.col("x").list.len() > 0).then(pl.col("x")))[:, 0].alias(name)

@@ -1,0 +1,276 @@
+"""Values of many records as columns: the same texts and numbers as `values` and `hunt.schema` make of them one by one.
+
+What has a fast way: ASCII in UTF-16, GUIDs, unsigned numbers, times. Everything else is read through `values`, each
+distinct value once. Records that don't fit what a column can be are named, for the walker to read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from hunt import schema
+from hunt.schema import Kind
+
+from . import framing, texts, times, values
+from .batch import Batch
+from .framing import I64, Mask
+from .instances import Values
+from .layout import Slot
+from .texts import Views
+
+GUID, FILETIME, HEX32, HEX64, SIZE_T = 0x0F, 0x11, 0x14, 0x15, 0x10
+# Size in bytes by value type; of types that are not here it varies, or they are no values of a column.
+_SIZES = {0x03: 1, 0x04: 1, 0x05: 2, 0x06: 2, 0x07: 4, 0x08: 4, 0x09: 8, 0x0A: 8, 0x0B: 4, 0x0C: 8}
+_SIZES |= {GUID: 16, FILETIME: 8, 0x12: 16, HEX32: 4, HEX64: 8}
+_UNSIGNED = frozenset({0x04, 0x06, 0x08, 0x0A, HEX32, HEX64})
+_EVEN, _ANY, _NONE = -2, -1, -3
+_SIZE = np.full(256, _NONE, np.int64)
+for _kind, _size in _SIZES.items():
+    _SIZE[_kind] = _size
+_SIZE[[values.STRING, values.STRING | values.ARRAY]] = _EVEN
+_VARYING = [values.ANSI_STRING, 0x0D, 0x0E, SIZE_T, 0x13, *(k | values.ARRAY for k in values.WIDTHS)]
+_SIZE[[*_VARYING, values.ANSI_STRING | values.ARRAY]] = _ANY
+
+_EPOCH = 116_444_736_000_000_000  # 1970 as a FILETIME
+# What ns in 64 bits can tell, by whole years, as `hunt.schema` has it.
+_FIRST_TIME, _LAST_TIME = (
+    int(np.datetime64(day, "s").astype(np.int64)) * 10_000_000 + _EPOCH for day in ("1678-01-01", "2262-01-01")
+)
+
+Typed = npt.NDArray[np.uint64] | npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A text column of some records. `ready`: it needs no further reading as its kind."""
+
+    views: Views
+    valid: Mask | None
+    exists: bool
+    ready: bool = False
+
+    def keep(self, rows: Mask) -> Texts:
+        valid = None if self.valid is None else self.valid[rows]
+        return Texts(self.views[rows], valid, self.exists, self.ready)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A column of numbers; `dtype` is what they are in the frame."""
+
+    values: Typed
+    valid: Mask | None
+    dtype: pl.DataType
+    exists: bool = True
+
+    def keep(self, rows: Mask) -> Numbers:
+        valid = None if self.valid is None else self.valid[rows]
+        return Numbers(self.values[rows], valid, self.dtype, self.exists)
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The column of unnamed Data: its items, each with whether it is an array (then NUL stands between its texts)."""
+
+    items: Sequence[tuple[Texts, bool]]
+    exists: bool = True
+
+    def keep(self, rows: Mask) -> Items:
+        return Items([(text.keep(rows), array) for text, array in self.items])
+
+
+Column = Texts | Numbers | Items
+
+
+def misfits(found: Values, slots: Sequence[int], others: Sequence[int]) -> Mask:
+    """Records with a value that no column can hold: of a wrong size, an unknown type, BinXML where none may be."""
+    chosen = np.array(slots, np.intp)
+    kind, size = found.kind[chosen], found.size[chosen]
+    right = _SIZE[kind]
+    fits = (right == size) | (right == _ANY) | ((right == _EVEN) & (size & 1 == 0))
+    if not fits.all():
+        fits |= are_null(kind, size)
+    bad: Mask = ~fits.all(axis=0)
+    for index in others:
+        if index < len(found.kind):
+            bad |= found.kind[index] == values.NESTED
+    return bad
+
+
+def are_null(kind: npt.NDArray[np.uint8], size: I64) -> Mask:
+    """Element by element what `values.is_null` tells."""
+    text = (kind == values.STRING) | (kind == values.ANSI_STRING)
+    null: Mask = (kind == values.NULL) | ((size == 0) & ~text)
+    return null
+
+
+class Reader:
+    """Makes the columns of some records of one shape. `bad`: those that turned out to fit no column."""
+
+    def __init__(self, batch: Batch, found: Values, kinds: Mapping[str, Kind]) -> None:
+        self.batch = batch
+        self.found = found
+        self.kinds = kinds
+        self.count = found.rows.size
+        self.bad = np.zeros(self.count, bool)
+        first = found.kind[:, :1]
+        # Value by value: its type if all records have the same, and no null among them; else -1.
+        alike = (found.kind == first).all(axis=1)
+        full = (found.size > 0).all(axis=1) | (first[:, 0] == values.STRING)
+        self.of_type = np.where(alike & full & (first[:, 0] != values.NULL), first[:, 0].astype(np.int16), -1).tolist()
+
+    def columns(self, slots: Mapping[str, Slot]) -> dict[str, Column]:
+        """The columns that one value each fills."""
+        made: dict[str, Column] = {}
+        strings = {name: slot for name, slot in slots.items() if self.of_type[slot.index] == values.STRING}
+        guids = {name: slot for name, slot in slots.items() if self.of_type[slot.index] == GUID}
+        timed = {name: self._typed(name, slot) for name, slot in strings.items() if self.kinds.get(name) is Kind.TIME}
+        made |= {name: column for name, column in timed.items() if column}
+        made |= self._strings({name: slot for name, slot in strings.items() if name not in made})
+        made |= self._guids(guids)
+        for name, slot in slots.items():
+            if name not in made:
+                made[name] = self._typed(name, slot) or self._general(slot, "\n")
+        return {name: made[name] for name in slots}
+
+    def items(self, slots: Sequence[Slot | None], shared: Mapping[int, Texts]) -> Items:
+        """The column of unnamed Data; `shared`: its items that are no values."""
+        made: list[tuple[Texts, bool]] = []
+        for place, slot in enumerate(slots):
+            if slot is None:
+                made.append((shared[place], False))
+                continue
+            arrays = (self.found.kind[slot.index] & values.ARRAY) != 0
+            if arrays.any():
+                self.bad |= ~arrays & ~are_null(self.found.kind[slot.index], self.found.size[slot.index])
+            made.append((self._general(slot, "\0"), bool(arrays.any())))
+        return Items(made)
+
+    def _strings(self, slots: Mapping[str, Slot]) -> Mapping[str, Texts]:
+        """Columns of nothing but UTF-16, all in one go."""
+        if not slots:
+            return {}
+        chosen = [slot.index for slot in slots.values()]
+        views = self._utf16(self.found.at[chosen].ravel(), self.found.size[chosen].ravel())
+        shaped = views.reshape(len(chosen), -1, 2)
+        return {name: Texts(column, None, exists=True) for name, column in zip(slots, shaped, strict=True)}
+
+    def _utf16(self, at: I64, size: I64) -> Views:
+        """UTF-16 with the NULs at its end, if any, left out."""
+        batch, length = self.batch, size >> 1
+        views, plain, last = batch.halves.views(at, length, batch.number)
+        ended = np.flatnonzero((last == 0) & (length > 0))
+        if ended.size:
+            views[ended], plain[ended], last = batch.halves.views(at[ended], length[ended] - 1, batch.number)
+            plain[ended] &= (last != 0) | (length[ended] == 1)  # there may be more than one NUL
+        rest = np.flatnonzero(~plain)
+        if rest.size:
+            views[rest], _ = texts.converted(batch.data, at[rest], size[rest], _utf16_text, batch.notes)
+        return views
+
+    def _guids(self, slots: Mapping[str, Slot]) -> Mapping[str, Texts]:
+        if not slots:
+            return {}
+        batch, chosen = self.batch, [slot.index for slot in slots.values()]
+        at = self.found.at[chosen]
+        views = batch.add(texts.guid_texts(batch.data, at.ravel())).reshape(len(chosen), -1, 2)
+        words = framing.rows(batch.data, at.ravel(), 16).view("<u8")
+        some = ((words[:, 0] | words[:, 1]) != 0).reshape(at.shape)  # the null GUID is null
+        return {
+            name: Texts(column, valid if self.kinds.get(name) is Kind.GUID else None, exists=True, ready=True)
+            for name, column, valid in zip(slots, views, some, strict=True)
+        }
+
+    def _typed(self, name: str, slot: Slot) -> Numbers | None:
+        """A column of numbers or times, where its values are; None where a text must be kept."""
+        kind, of_type = self.kinds.get(name), self.of_type[slot.index]
+        if kind is None or kind is Kind.GUID:
+            return None
+        at, null = self.found.at[slot.index], None
+        if of_type == -1:
+            types = self.found.kind[slot.index]
+            null = are_null(types, self.found.size[slot.index])
+            met = set(types[~null].tolist()) if slot.optional else set()
+            if len(met) != 1:
+                return None
+            of_type = met.pop()
+            at = np.where(null, 0, at)
+        valid = None if null is None else ~null
+        if kind is Kind.TIME and of_type == FILETIME:
+            return self._times(at, valid)
+        if kind is Kind.TIME:
+            return self._written_times(at, self.found.size[slot.index]) if self._alone(slot) else None
+        return self._unsigned(at, valid, of_type, kind.dtype) if of_type in _UNSIGNED else None
+
+    def _unsigned(self, at: I64, valid: Mask | None, of_type: int, dtype: pl.DataType) -> Numbers | None:
+        """None if one is too large for the column: then its text must be kept."""
+        read = self.batch.unsigned(at, _SIZES[of_type])
+        if valid is not None:
+            read[~valid] = 0
+        if dtype == pl.UInt32() and _SIZES[of_type] == 8 and int(read.max()) > 0xFFFFFFFF:
+            return None
+        return Numbers(read, valid, dtype)
+
+    def _times(self, at: I64, valid: Mask | None) -> Numbers | None:
+        """FILETIMEs as ns since 1970; None if one is beyond what ns can tell: then its text must be kept."""
+        ticks = self.batch.unsigned(at, 8)
+        if valid is not None:
+            ticks[~valid] = _EPOCH
+        if int(ticks.min()) < _FIRST_TIME or int(ticks.max()) >= _LAST_TIME:
+            return None
+        return Numbers((ticks.astype(np.int64) - _EPOCH) * 100, valid, schema.TIME)
+
+    def _alone(self, slot: Slot) -> bool:
+        return bool(self.of_type[slot.index] == values.STRING)
+
+    def _written_times(self, at: I64, size: I64) -> Numbers | None:
+        """Times as Sysmon writes them; None if one is written otherwise."""
+        ends = self.batch.u16[np.maximum(at + size - 2, 0)] == 0  # with a NUL behind
+        if not (size - 2 * ends == 2 * times.WRITTEN).all():
+            return None
+        since = times.read(framing.rows(self.batch.data, at, 2 * times.WRITTEN).view("<u2"))
+        return None if since is None else Numbers(since, None, schema.TIME)
+
+    def _general(self, slot: Slot, joint: str) -> Texts:
+        """Values of any types as texts; `bad` is set where one is not of its type after all."""
+        at, size, kind = (part[slot.index] for part in (self.found.at, self.found.size, self.found.kind))
+        null = are_null(kind, size)
+        views = np.zeros((at.size, 2), np.uint64)  # that of "", which a null is where it is not optional
+        valid = ~null if slot.optional else np.ones(at.size, bool)
+        for of_type in set(kind[~null].tolist()):
+            rows = np.flatnonzero((kind == of_type) & ~null)
+            if of_type == values.STRING:
+                views[rows] = self._utf16(at[rows], size[rows])
+            elif of_type == GUID:
+                views[rows] = self.batch.add(texts.guid_texts(self.batch.data, at[rows]))
+            elif of_type & values.ARRAY and not slot.repeats:
+                self.bad[rows] = True
+            else:
+                read = _TextOf(of_type, joint)
+                views[rows], fits = texts.converted(self.batch.data, at[rows], size[rows], read, self.batch.notes)
+                self.bad[rows] |= ~fits
+        return Texts(views, None if valid.all() else valid, exists=bool(valid.any()))
+
+
+def _utf16_text(raw: bytes) -> str:
+    return str(values.text(values.STRING, raw))
+
+
+@dataclass(frozen=True, slots=True)
+class _TextOf:
+    """Reads one value of a type; None for what is none. Items of an array are put together by `joint`."""
+
+    kind: int
+    joint: str
+
+    def __call__(self, raw: bytes) -> str | None:
+        try:
+            text = values.text(self.kind, raw)
+        except ValueError:
+            return None
+        return text if isinstance(text, str) else self.joint.join(text)

@@ -1,0 +1,92 @@
+"""The parser for EVTX: chunks straight into columns.
+
+Files are read in units of chunks, of many small files or a part of a large one (`unit`), by several processes if there
+is much (`workers`); a unit is decoded batch by batch. A batch is framed (`framing`), its template instances are found
+(`instances`), their templates known again (`templates`, `layout`), values become columns (`decode`, `columns`, `texts`,
+`times`), columns frames (`assemble`); what the columns cannot prove is read record by record (`bxml.Walker`). Nothing
+else is lost: frames = rows + problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hunt import schema
+from hunt.model import Batch, EventType, Evidence, Problem, Progress, Reading
+
+from . import bxml, event_xml, records, workers
+from .unit import Segment
+
+UNIT_CHUNKS = 512  # 32 MiB: frames of a useful size, a bounded number of bytes kept alive by them
+
+
+class Evtx:
+    """EVTX logs. See `hunt.model.Parser`."""
+
+    name = "evtx"
+
+    def accepts(self, head: bytes) -> bool:
+        return records.accepts(head)
+
+    def read(self, files: Sequence[Evidence], reading: Reading) -> Iterator[Batch | Problem | Progress]:
+        problems: list[Problem] = []
+        size = sum(item.size for item in files)
+        for result in workers.decode(_units(_segments(files, problems)), size, reading):
+            yield from result
+        yield from problems
+
+    def records(self, evidence: Evidence, offsets: Sequence[int]) -> Batch:
+        rows: dict[EventType, list[event_xml.Row]] = {}
+        chunks = sorted({(offset - records.FILE_HEADER) // records.CHUNK for offset in offsets})
+        with evidence.path.open("rb") as log:
+            for number in chunks:
+                at = records.FILE_HEADER + number * records.CHUNK
+                log.seek(at)
+                walker = bxml.Walker(log.read(records.CHUNK))
+                for offset in sorted({o for o in offsets if at <= o < at + records.CHUNK}):
+                    row = _row_at(walker, offset - at)
+                    if row:
+                        kind = EventType(str(row.get("channel") or ""), int(str(row["event_id"])))
+                        rows.setdefault(kind, []).append(row | {"source": evidence.source, "offset": offset})
+        frames = {kind: event_xml.frame(events, kind.event_id) for kind, events in rows.items()}
+        return Batch(frames, schema.census(frames.values()))
+
+
+def _row_at(walker: bxml.Walker, offset: int) -> event_xml.Row | None:
+    frame = records.frame_at(walker.data, offset)
+    try:
+        return walker.row(frame) | {"record_number": frame.number} if frame else None
+    except ValueError:
+        return None
+
+
+def _segments(evidence: Sequence[Evidence], problems: list[Problem]) -> Iterator[Segment]:
+    for index, item in enumerate(evidence):
+        try:
+            with item.path.open("rb") as log:
+                header = records.file_header(log.read(records.FILE_HEADER))
+        except OSError as error:
+            problems.append(Problem(item.source, "file", f"can't be opened: {error.strerror or error}"))
+            continue
+        if header.damage:
+            problems.append(Problem(item.source, "file", header.damage, offset=0))
+        held = -(-max(0, item.size - records.FILE_HEADER) // records.CHUNK)
+        # One past the end, if the header counts more than there are: `records` says so.
+        for first in range(0, max(held, 1), UNIT_CHUNKS):
+            yield Segment(item, index, first, min(first + UNIT_CHUNKS, held), header)
+
+
+def _units(segments: Iterator[Segment]) -> Iterator[list[Segment]]:
+    unit: list[Segment] = []
+    chunks = 0
+    for segment in segments:
+        if unit and chunks + segment.last - segment.first > UNIT_CHUNKS:
+            yield unit
+            unit, chunks = [], 0
+        unit.append(segment)
+        chunks += segment.last - segment.first
+    if unit:
+        yield unit
+
+
+PARSER = Evtx()
