@@ -17,6 +17,7 @@ from hunt.model import SYSMON, EventType, Problem, Report, Settings, Severity, S
 from hunt.output import safe
 
 OK, FOUND, BAD_REQUEST, DAMAGED, INTERRUPTED = 0, 1, 2, 3, 130
+PIPE_CLOSED = 141  # as shells tell of SIGPIPE
 
 
 class _Group(click.Group):
@@ -31,6 +32,9 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             _say("hunt: interrupted")
             ctx.exit(INTERRUPTED)
+        except BrokenPipeError:  # `hunt ... | head`: whoever read has seen enough
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - so that leaving does not fail again
+            ctx.exit(PIPE_CLOSED)
 
 
 def _say(line: str) -> None:
@@ -118,10 +122,10 @@ def _number(seconds: float | None) -> float | None:
     return seconds
 
 
-def _check_out(out: Path | None, evidence: tuple[Path, ...]) -> None:
+def _check_out(out: Path | None, evidence: tuple[Path, ...], folder: bool = True) -> None:
     if out is None:
         return
-    if out.exists() and not out.is_dir():
+    if folder and out.exists() and not out.is_dir():
         raise HuntError(f"{out}: is a file; -o names a folder")
     if any(path.exists() and out.exists() and path.samefile(out) for path in evidence):
         raise HuntError(f"{out}: is evidence; results are never written into it")
@@ -192,6 +196,7 @@ def frame(
 
     if everything == bool(event):
         raise HuntError("one of -e CHANNEL:ID and --all is needed")
+    _check_out(out, evidence, folder=everything)
     collected = collect(evidence, registry.parsers(), leave_out=out, hashed=False)
     target = export.export_all(out) if everything else export.export_one(_event_type(event or ""), out)
     try:
@@ -202,10 +207,13 @@ def frame(
         raise HuntError(f"{out}: can't write: {error.strerror or error}") from None
     _problems((*collected.problems, *problems))
     read, found = (sum(getattr(tally, what) for tally in tallies) for what in ("read", "found"))
-    _say(f"hunt: {target.rows} rows in {target.files} files; {read} of {found} records read in {len(tallies)} logs")
-    sys.exit(DAMAGED if collected.problems or problems else OK)
+    damaged = bool(collected.problems or problems)
+    said = f"{target.rows} rows in {target.files} files; {read} of {found} records read in {len(tallies)} logs"
+    _say(f"hunt: {said}{_UNREAD if damaged else ''}")
+    sys.exit(DAMAGED if damaged else OK)
 
 
+_UNREAD = "; part of the evidence could not be read"
 _SHOWN = 20  # problems that are printed where no file takes them all
 
 
@@ -225,7 +233,7 @@ def verify(evidence: tuple[Path, ...], quiet: bool) -> None:
     """Read EVIDENCE with two parsers that share little code, and print every difference.
 
     The second one is slow: some hundred records a second. Exit code 1 if there is a difference that is not one of its
-    known faults.
+    known faults, 3 if part of the evidence could not be read at all.
     """
     from hunt.evidence import collect
     from hunt.model import Reading
@@ -240,12 +248,14 @@ def verify(evidence: tuple[Path, ...], quiet: bool) -> None:
             if not (difference.known and quiet):
                 said = f"{difference.source}\t{difference.offset}\t{difference.what}"
                 click.echo(safe(f"{said}{' (explained)' if difference.known else ''}".replace("\t", " | ")))
-    _problems(collected.problems)
+    unread = (*collected.problems, *(problem for comparison in comparisons for problem in comparison.problems))
+    _problems(unread)
     bad = unexplained(comparisons)
     known = sum(len(comparison.differences) for comparison in comparisons) - bad
     records = sum(comparison.records for comparison in comparisons)
-    _say(f"hunt: {bad} differences in {records} records of {len(comparisons)} logs; {known} more are known faults")
-    sys.exit(DAMAGED if collected.problems else FOUND if bad else OK)
+    said = f"{bad} differences in {records} records of {len(comparisons)} logs; {known} more are known faults"
+    _say(f"hunt: {said}{_UNREAD if unread else ''}")
+    sys.exit(DAMAGED if unread else FOUND if bad else OK)
 
 
 @main.command("queries", epilog="Example: hunt queries")

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from hunt import schema
 from hunt.errors import HuntError
 from hunt.model import ALL_COLUMNS, Batch, EventType, Wants
-from hunt.output._rows import harmless
+from hunt.output._rows import harmless, safe_cells
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -49,6 +49,8 @@ class Writer:
     def write(self, frame: pl.DataFrame) -> None:
         """Take a frame of `schema`'s columns; it is not kept beyond the next few."""
         self.rows += frame.height
+        if not _alike(self._waiting, frame):
+            self._flush()
         self._waiting.append(frame)
         if sum(waiting.height for waiting in self._waiting) >= _ROWS:
             self._flush()
@@ -58,7 +60,7 @@ class Writer:
             return
         frame = _joined(self._waiting)
         if self.path.suffix.lower() == ".csv":
-            frame = harmless(_flat(frame))
+            frame = _harmless(frame)
         self._waiting = []
         if self._part is None or not self._part.takes(frame):
             self._end_part()
@@ -91,8 +93,13 @@ class Writer:
             read = [pl.scan_csv(part, infer_schema=False) for part in self._parts]
             pl.concat(read, how="diagonal").sink_csv(whole)
         else:
-            pl.concat([pl.scan_parquet(part) for part in self._parts], how="diagonal").sink_parquet(whole)
+            pl.concat([pl.scan_parquet(part) for part in self._parts], how="diagonal_relaxed").sink_parquet(whole)
         return whole
+
+
+def _alike(frames: list[pl.DataFrame], frame: pl.DataFrame) -> bool:
+    """Whether columns of the same name are of the same type: those of two providers may not be."""
+    return all(other.schema.get(c, dtype) == dtype for other in frames for c, dtype in frame.schema.items())
 
 
 def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
@@ -104,9 +111,10 @@ class _Part:
 
     def __init__(self, path: Path, first: pl.DataFrame) -> None:
         self.columns = first.columns
+        self.schema = first.schema
 
     def takes(self, frame: pl.DataFrame) -> bool:
-        return set(frame.columns) <= set(self.columns)
+        return all(self.schema.get(column) == dtype for column, dtype in frame.schema.items())
 
     def fitted(self, frame: pl.DataFrame) -> pl.DataFrame:
         missing = [column for column in self.columns if column not in frame.columns]
@@ -122,11 +130,11 @@ class _Part:
 class _ParquetPart(_Part):
     def __init__(self, path: Path, first: pl.DataFrame) -> None:
         super().__init__(path, first)
-        self.schema: pa.Schema = first.clear().to_arrow().schema
-        self.file = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1)
+        self.arrow: pa.Schema = first.clear().to_arrow().schema
+        self.file = pq.ParquetWriter(path, self.arrow, compression="zstd", compression_level=1)
 
     def write(self, frame: pl.DataFrame) -> None:
-        self.file.write_table(self.fitted(frame).to_arrow().cast(self.schema), row_group_size=_ROWS * 4)
+        self.file.write_table(self.fitted(frame).to_arrow().cast(self.arrow), row_group_size=_ROWS * 4)
 
     def close(self) -> None:
         self.file.close()
@@ -202,14 +210,24 @@ class Export:
 
 
 def file_name(channel: str, event_id: int) -> str:
-    """A file name for an event type: what a file system may not like in a channel's name becomes `%XX`."""
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_ ") else f"%{ord(c):02X}" for c in channel.lower())
+    """A file name for an event type: bytes that a file system may not like in a channel's name become `%xx`."""
+    raw = channel.lower().encode("utf-8", "surrogatepass")
+    plain = "".join(chr(b) if chr(b).isascii() and (chr(b).isalnum() or b in b"-_ ") else f"%{b:02x}" for b in raw)
     if len(plain) > _LONGEST:
-        plain = f"{plain[:_LONGEST]}%{zlib.crc32(plain.encode()):08X}"
-    return f"{plain or 'none'}.{event_id}"
+        plain = f"{plain[:_LONGEST]}%{zlib.crc32(plain.encode()):08x}"
+    return f"{plain or '%'}.{event_id}"
 
 
 _LONGEST = 120  # characters; file systems stop at 255 bytes, and paths on Windows at 260 in all
+
+
+def _harmless(frame: pl.DataFrame) -> pl.DataFrame:
+    """For CSV: flat, and safe for spreadsheets, names of columns too: they are the evidence's."""
+    lists = [c for c, dtype in frame.schema.items() if dtype == schema.TEXTS]
+    shown = harmless(_flat(frame), exempt=lists)
+    names = safe_cells(pl.Series(shown.columns, dtype=pl.String)).to_list()
+    unique = [name if names.index(name) == place else f"{name}#{place}" for place, name in enumerate(names)]
+    return shown.rename(dict(zip(shown.columns, unique, strict=True)))
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:

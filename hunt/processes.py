@@ -7,7 +7,8 @@ import polars as pl
 
 def base_name(column: str) -> pl.Expr:
     """The file name at the end of a Windows path, in lower case: compared whole, so NOTOUTLOOK.EXE is no match."""
-    return pl.col(column).str.to_lowercase().str.extract(r"([^\\/]*)$")
+    # The Kelvin sign is no k on Windows, though its lower case is.
+    return pl.col(column).str.replace_all("\u212a", "?", literal=True).str.to_lowercase().str.extract(r"([^\\/]*)$")
 
 
 def distinct_starts(starts: pl.LazyFrame) -> pl.LazyFrame:

@@ -62,7 +62,8 @@ CENSUS: Mapping[str, pl.DataType] = {
 }
 
 DATA = "Data"  # unnamed Data elements, in their order: List(String)
-RESERVED = frozenset({*CORE, *SYSTEM, DATA, "sources"})
+# The last three are names of our own while duplicates are looked for.
+RESERVED = frozenset({*CORE, *SYSTEM, DATA, "sources", "_row", "_host", "_payload"})
 
 NULL_GUID = "{00000000-0000-0000-0000-000000000000}"
 

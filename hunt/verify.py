@@ -29,6 +29,7 @@ class Comparison:
 
     records: int
     differences: tuple[Difference, ...]
+    problems: tuple[Problem, ...]  # what the first one could not read
 
 
 def compare(evidence: Evidence, parser: Parser, reference: Parser, reading: Reading) -> Comparison:
@@ -39,13 +40,18 @@ def compare(evidence: Evidence, parser: Parser, reference: Parser, reading: Read
         *(difference for kind in sorted(ours.frames.keys() & theirs.frames.keys())
           for difference in _values(evidence.source, kind, ours.frames[kind], theirs.frames[kind])),
     ]  # fmt: skip
-    return Comparison(len(ours.kinds()), tuple(sorted(found, key=lambda d: (d.offset, d.what))))
+    return Comparison(len(ours.kinds()), tuple(sorted(found, key=lambda d: (d.offset, d.what))), ours.problems)
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
     frames: dict[tuple[str, int], pl.DataFrame]  # by the key of their event type
-    failed: dict[int, str]  # record problems: reason by offset
+    problems: tuple[Problem, ...]
+
+    @property
+    def failed(self) -> dict[int, str]:
+        """Reasons of problems of kind `record`, by offset."""
+        return {p.offset: p.reason for p in self.problems if p.kind == "record" and p.offset is not None}
 
     def kinds(self) -> dict[int, tuple[str, int]]:
         return {offset: kind for kind, frame in self.frames.items() for offset in frame["offset"]}
@@ -53,14 +59,15 @@ class _Read:
 
 def _read(evidence: Evidence, parser: Parser, reading: Reading) -> _Read:
     frames: dict[tuple[str, int], list[pl.DataFrame]] = {}
-    failed: dict[int, str] = {}
+    problems: list[Problem] = []
     for part in parser.read([evidence], reading):
         if isinstance(part, Batch):
             for kind, frame in part.frames.items():
                 frames.setdefault(kind.key, []).append(frame)
-        elif isinstance(part, Problem) and part.kind == "record" and part.offset is not None:
-            failed[part.offset] = part.reason
-    return _Read({kind: pl.concat(parts, how="diagonal").sort("offset") for kind, parts in frames.items()}, failed)
+        elif isinstance(part, Problem):
+            problems.append(part)
+    joined = {kind: pl.concat(parts, how="diagonal").sort("offset") for kind, parts in frames.items()}
+    return _Read(joined, tuple(problems))
 
 
 def _records(source: str, ours: _Read, theirs: _Read) -> Iterator[Difference]:

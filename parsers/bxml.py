@@ -6,12 +6,13 @@ chunk. Elements written out in a record, as forwarding does, have no dependency 
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from . import event_xml, records, values
-from .tree import NULL, Element, Part, Printer, Substitution, Value, entity, typed, valid_name
+from .tree import NULL, Element, Part, Printer, Substitution, Value, character, entity, typed, valid_name
 
 _MAX_DEPTH = 64  # elements in elements, values of BinXML in values; Windows' own events stay below 20
 _MORE = 0x40  # of a token: attributes follow, or more data
@@ -81,10 +82,11 @@ _U8, _U16, _U32 = struct.Struct("<B"), struct.Struct("<H"), struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template definition: its parts, and where its body refers to names."""
+    """A template definition: its parts, and where its body refers to names. `sized`: it ends where it says."""
 
     parts: Sequence[Part]
     names: Sequence[NameField]
+    sized: bool
 
 
 def template(data: bytes, offset: int) -> Template:
@@ -93,13 +95,19 @@ def template(data: bytes, offset: int) -> Template:
         raise ValueError(f"a template at {offset} is outside the chunk")
     body = offset + TEMPLATE_HEADER
     end = body + _U32.unpack_from(data, offset + 20)[0]
-    if end > len(data):
-        raise ValueError(f"the template at {offset} ends outside the chunk")
+    if end <= len(data):
+        with contextlib.suppress(ValueError):
+            return _template(data, body, end, sized=True)
+    # Where the size is damaged, the body still tells where it ends.
+    return _template(data, body, len(data), sized=False)
+
+
+def _template(data: bytes, body: int, end: int, sized: bool) -> Template:
     reader = _Reader(data, body, end, in_template=True, start=body)
     parts = _fragment(reader)
     if not parts:
-        raise ValueError(f"the template at {offset} is empty")
-    return Template(parts, reader.names)
+        raise ValueError(f"the template at {body - TEMPLATE_HEADER} is empty")
+    return Template(parts, reader.names, sized)
 
 
 def _fragment(reader: _Reader) -> list[Part]:
@@ -163,7 +171,7 @@ def _content(reader: _Reader, token: int) -> list[Part]:
         case 0x07:  # CDATA
             return [reader.text()]
         case 0x08:
-            return [chr(reader.take(_U16))]
+            return [character(reader.take(_U16))]
         case 0x09:
             return [entity(reader.name())]
         case 0x0A:  # target and data of a processing instruction: no content
@@ -189,17 +197,27 @@ def _literal(reader: _Reader) -> str:
     return reader.text()
 
 
+_MAX_TEXT = 8 << 20  # characters that a chunk's records may stand for; of 64 KiB, hardly 300,000 do
+_MAX_TEMPLATES = 4 * records.CHUNK  # bytes; definitions do not overlap, unless they were made to
+
+
 class Walker:
-    """Reads the records of one chunk one by one, whatever their shape."""
+    """Reads the records of one chunk one by one, whatever their shape. What it does for one chunk is bounded."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self._templates: dict[int, Template] = {}
+        self._printed = 0
+        self._parsed = 0
+        self._templates: dict[int, Template | ValueError] = {}
 
     def row(self, frame: records.Frame) -> event_xml.Row:
         """One record as a row of text. Raises ValueError for what can't be read."""
+        if self._printed > _MAX_TEXT:
+            raise ValueError(f"the chunk's records stand for more than {_MAX_TEXT} characters of XML")
         end = frame.offset + frame.size - 4
-        return event_xml.parse(self._xml(frame.offset + records.RECORD_HEADER, end, Printer(), 0))
+        xml = self._xml(frame.offset + records.RECORD_HEADER, end, Printer(), 0)
+        self._printed += len(xml)
+        return event_xml.parse(xml)
 
     def _xml(self, at: int, end: int, printer: Printer, depth: int) -> str:
         """The BinXML at `at`: an instance of a template with its values, or elements written out."""
@@ -212,17 +230,29 @@ class Walker:
             return printer.xml(_fragment(_Reader(data, at, end, in_template=False)), ())
         if at + 10 > end:
             raise ValueError("BinXML ends too early")
-        offset = _U32.unpack_from(data, at + 6)[0]
+        identity, offset = data[at + 2 : at + 6], _U32.unpack_from(data, at + 6)[0]
         at += 10
         found = self._template(offset)
+        if data[offset + 4 : offset + 8] != identity:
+            raise ValueError(f"the template at {offset} is another than the record's")
         if offset == at:  # the definition stands in this very record
             at += TEMPLATE_HEADER + _U32.unpack_from(data, at + 20)[0]
         return printer.xml(found.parts, self._values(at, end, printer, depth))
 
     def _template(self, offset: int) -> Template:
         if offset not in self._templates:
-            self._templates[offset] = template(self.data, offset)
-        return self._templates[offset]
+            size = _U32.unpack_from(self.data, offset + 20)[0] if offset + TEMPLATE_HEADER <= len(self.data) else 0
+            self._parsed += min(size, records.CHUNK)
+            if self._parsed > _MAX_TEMPLATES:
+                raise ValueError("the chunk's templates overlap")
+            try:
+                self._templates[offset] = template(self.data, offset)
+            except ValueError as error:  # kept as well: many records may refer to it
+                self._templates[offset] = error
+        found = self._templates[offset]
+        if isinstance(found, ValueError):
+            raise found
+        return found
 
     def _values(self, at: int, end: int, printer: Printer, depth: int) -> list[Value]:
         """u32 count, count x (u16 size, u8 type, u8 0), then the bytes of the values."""

@@ -20,7 +20,7 @@ from . import framing, texts, times, values
 from .batch import Batch
 from .framing import I64, Mask
 from .instances import Values
-from .layout import Slot
+from .layout import Shape, Slot
 from .texts import Views
 
 GUID, FILETIME, HEX32, HEX64, SIZE_T = 0x0F, 0x11, 0x14, 0x15, 0x10
@@ -81,24 +81,27 @@ class Items:
     exists: bool = True
 
     def keep(self, rows: Mask) -> Items:
-        return Items([(text.keep(rows), array) for text, array in self.items])
+        return Items([(text.keep(rows), array) for text, array in self.items], self.exists)
 
 
 Column = Texts | Numbers | Items
 
 
-def misfits(found: Values, slots: Sequence[int], others: Sequence[int]) -> Mask:
-    """Records with a value that no column can hold: of a wrong size, an unknown type, BinXML where none may be."""
-    chosen = np.array(slots, np.intp)
-    kind, size = found.kind[chosen], found.size[chosen]
+def misfits(found: Values, shape: Shape) -> Mask:
+    """Records with a value that no column can hold: of a wrong size, an unknown type, BinXML where none may be.
+
+    All values are looked at, needed or not: what the walker would not read is for the walker to say.
+    """
+    nested = {index for index, _ in shape.nested}
+    chosen = [index for index in range(len(found.kind)) if index not in nested]
+    kind, size = (found.kind, found.size) if not nested else (found.kind[chosen], found.size[chosen])
     right = _SIZE[kind]
     fits = (right == size) | (right == _ANY) | ((right == _EVEN) & (size & 1 == 0))
     if not fits.all():
         fits |= are_null(kind, size)
     bad: Mask = ~fits.all(axis=0)
-    for index in others:
-        if index < len(found.kind):
-            bad |= found.kind[index] == values.NESTED
+    for index in shape.fragile:
+        bad |= are_null(found.kind[index], found.size[index]) | ((found.kind[index] & values.ARRAY) != 0)
     return bad
 
 
@@ -128,7 +131,9 @@ class Reader:
         """The columns that one value each fills."""
         made: dict[str, Column] = {}
         strings = {name: slot for name, slot in slots.items() if self.of_type[slot.index] == values.STRING}
-        guids = {name: slot for name, slot in slots.items() if self.of_type[slot.index] == GUID}
+        # A GUID where a number or a time should be is a text that does not fit.
+        able = {name: slot for name, slot in slots.items() if self.kinds.get(name) in (None, Kind.GUID)}
+        guids = {name: slot for name, slot in able.items() if self.of_type[slot.index] == GUID}
         timed = {name: self._typed(name, slot) for name, slot in strings.items() if self.kinds.get(name) is Kind.TIME}
         made |= {name: column for name, column in timed.items() if column}
         made |= self._strings({name: slot for name, slot in strings.items() if name not in made})
@@ -149,7 +154,7 @@ class Reader:
             if arrays.any():
                 self.bad |= ~arrays & ~are_null(self.found.kind[slot.index], self.found.size[slot.index])
             made.append((self._general(slot, "\0"), bool(arrays.any())))
-        return Items(made)
+        return Items(made, exists=any(text.exists for text, _ in made))
 
     def _strings(self, slots: Mapping[str, Slot]) -> Mapping[str, Texts]:
         """Columns of nothing but UTF-16, all in one go."""
@@ -182,7 +187,9 @@ class Reader:
         words = framing.rows(batch.data, at.ravel(), 16).view("<u8")
         some = ((words[:, 0] | words[:, 1]) != 0).reshape(at.shape)  # the null GUID is null
         return {
-            name: Texts(column, valid if self.kinds.get(name) is Kind.GUID else None, exists=True, ready=True)
+            name: Texts(column, valid, exists=True, ready=True)
+            if self.kinds.get(name) is Kind.GUID
+            else Texts(column, None, exists=True, ready=bool(valid.all()))  # another provider may list it
             for name, column, valid in zip(slots, views, some, strict=True)
         }
 

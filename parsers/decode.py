@@ -88,7 +88,7 @@ class _Section:
 
 
 class Decoder:
-    """Decodes batches of chunks. Shared by threads: only `templates` changes."""
+    """Decodes batches of chunks; the templates it meets it knows again."""
 
     def __init__(self, wants: Wants) -> None:
         self.wants = wants
@@ -128,11 +128,10 @@ class Decoder:
 
     def _outer(self, batch: Batch, found: Values, template: I32, shape: Shape, out: Decoded) -> None:
         """Records of one outer shape: told apart by what they are; then their columns."""
-        slots = _slots(shape, len(found.kind))
-        if slots is None:
+        if not _enough(shape, len(found.kind)):
             out.walk.append(found.rows)
             return
-        bad = columns.misfits(found, slots, shape.others)
+        bad = columns.misfits(found, shape)
         sources = dict(shape.columns)
         event_id = self._event_ids(batch, found, template, sources["event_id"], bad)
         names = {column: self._named(batch, found, template, sources, column, bad) for column in _TOLD_APART}
@@ -151,7 +150,10 @@ class Decoder:
         """Event ids; what is no plain number is left to the walker."""
         if slot is None:
             texts = {number: self.templates.text(number, "event_id") for number in np.unique(template).tolist()}
-            ids = {number: int(text) if text.isdecimal() and len(text) < 10 else -1 for number, text in texts.items()}
+            ids = {
+                number: int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
+                for number, text in texts.items()
+            }
             event_id = np.array([ids[number] for number in template.tolist()], np.int64)
             bad |= event_id < 0
             return event_id
@@ -181,7 +183,7 @@ class Decoder:
     def _sections(self, batch: Batch, group: _Group, kind: EventType, wanted: frozenset[str], out: Decoded) -> None:
         """Wanted records: the section that is a value of the outer template, if any, by its own template."""
         found, nested = group.found, group.shape.nested
-        if not nested or nested[0][0] >= len(found.kind):
+        if not nested:
             self._piece(batch, group, None, kind, wanted, out)
             return
         index, within = nested[0]
@@ -210,11 +212,10 @@ class Decoder:
         self, batch: Batch, group: _Group, section: _Section, kind: EventType, wanted: frozenset[str], out: Decoded
     ) -> None:
         """Without the records whose section's values no column can hold, which are left to the walker."""
-        slots = _slots(section.shape, len(section.found.kind))
-        if slots is None or _names(group.shape) & _names(section.shape):
+        if not _enough(section.shape, len(section.found.kind)) or _names(group.shape) & _names(section.shape):
             out.walk.append(group.found.rows)
             return
-        bad = columns.misfits(section.found, slots, section.shape.others)
+        bad = columns.misfits(section.found, section.shape)
         if bad.any():
             out.walk.append(group.found.rows[bad])
             fit = np.flatnonzero(~bad)
@@ -273,12 +274,17 @@ class Decoder:
             name: read[name] if slot is not None else shared(name) for name, slot in chosen.items()
         }
         for name, slots in part.shape.joined:
-            if wanted == ALL_COLUMNS or name in wanted:
+            if is_wanted(name, wanted):
                 made[name] = reader.items(slots, {})
-        if part.shape.items and (wanted == ALL_COLUMNS or schema.DATA in wanted):
+        if part.shape.items and is_wanted(schema.DATA, wanted):
             items = part.shape.items
             made[schema.DATA] = reader.items(items, {i: shared(i) for i, slot in enumerate(items) if slot is None})
         return {name: made[name] for name in part.shape.order if name in made}
+
+
+def is_wanted(column: str, wanted: frozenset[str]) -> bool:
+    """Whether a column is asked for, or places or times an event."""
+    return wanted == ALL_COLUMNS or column in wanted or column in _ALWAYS
 
 
 def _readable(shape: Shape) -> bool:
@@ -289,11 +295,11 @@ def _names(shape: Shape) -> set[str]:
     return {name for name, _ in (*shape.columns, *shape.joined)} | ({schema.DATA} if shape.items else set())
 
 
-def _slots(shape: Shape, count: int) -> list[int] | None:
-    """The values that columns are made of; None if there are fewer than that."""
+def _enough(shape: Shape, count: int) -> bool:
+    """Whether there are as many values as the shape speaks of."""
     sources = (*(slot for _, slot in shape.columns), *shape.items, *(slot for _, some in shape.joined for slot in some))
-    slots = sorted({slot.index for slot in sources if slot is not None})
-    return slots if not slots or slots[-1] < count else None
+    used = [slot.index for slot in sources if slot is not None]
+    return max((*used, *shape.others, *(index for index, _ in shape.nested)), default=-1) < count
 
 
 def _by_type(batch: Batch, group: _Group) -> Iterator[tuple[EventType, _Group]]:

@@ -46,7 +46,8 @@ def parse(xml: str) -> Row:
     if not any(_name(child) == "System" for child in _elements(event)):
         raise ValueError("an event without System")
     row = columns(event)
-    if not EVENT_ID.fullmatch(str(row.get("event_id", ""))):
+    event_id = str(row.get("event_id", ""))
+    if not EVENT_ID.fullmatch(event_id) or int(event_id) > 0xFFFFFFFF:
         raise ValueError("an event without a number as EventID")
     return row
 

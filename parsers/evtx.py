@@ -37,7 +37,7 @@ class Evtx:
 
     def records(self, evidence: Evidence, offsets: Sequence[int]) -> Batch:
         rows: dict[EventType, list[event_xml.Row]] = {}
-        chunks = sorted({(offset - records.FILE_HEADER) // records.CHUNK for offset in offsets})
+        chunks = sorted({(o - records.FILE_HEADER) // records.CHUNK for o in offsets if o >= records.FILE_HEADER})
         with evidence.path.open("rb") as log:
             for number in chunks:
                 at = records.FILE_HEADER + number * records.CHUNK

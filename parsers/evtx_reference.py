@@ -19,7 +19,7 @@ from hunt import schema
 from hunt.model import Batch, EventType, Evidence, Problem, Progress, Reading
 
 from . import event_xml, records, values
-from .tree import NULL, Element, Part, Printer, Substitution, Value, entity, typed, valid_name
+from .tree import NULL, Element, Part, Printer, Substitution, Value, character, entity, typed, valid_name
 
 _BATCH = 8192  # records: frames of a useful size, rows of text of a bounded one
 
@@ -223,7 +223,7 @@ def _part(node: Any) -> Iterator[Part]:
         case nodes.CDataSectionNode():
             yield node.cdata()
         case nodes.CharacterReferenceNode():
-            yield chr(node.entity())
+            yield character(node.entity())
         case nodes.EntityReferenceNode():
             yield entity(node.entity_reference().strip("&;"))
 

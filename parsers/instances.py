@@ -41,6 +41,8 @@ def instances(batch: Batch, at: I64, end: I64) -> Instances:
     offset = words[np.minimum(at + 6, last)].astype(np.int64)
     found &= offset + bxml.TEMPLATE_HEADER <= records.CHUNK
     definition = np.where(found, base + offset, 0)
+    # The id is the GUID's first word: where it is not, the definition is another's, as in the slack of a used chunk.
+    found &= words[np.minimum(at + 2, last)] == words[np.minimum(definition + 4, last)]
     resident = definition == at + _HEAD
     body = words[np.minimum(definition + 20, last)].astype(np.int64)
     start = at + _HEAD + np.where(resident, bxml.TEMPLATE_HEADER + body, 0)

@@ -8,8 +8,9 @@ come out so plain have no layout: their records are read one by one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from hunt import schema
 
@@ -17,6 +18,7 @@ from . import event_xml
 from .tree import Element, Part, Printer, Substitution
 
 _BEGIN, _END = "\ue000", "\ue001"
+_MOST_USES = 4  # of one value in a template; more would make columns of it that no evidence has room for
 _MARK = re.compile(f"{_BEGIN}([0-9]+){_END}")
 
 
@@ -37,6 +39,7 @@ class Shape:
     unnamed Data; `joined`: columns of several values, as a field that stands twice has them.
     `nested`: values that hold a section as BinXML of their own, and the name of the element they stand in, "" if they
     bring it along; `others`: values that are no column's, which holds as long as they are no BinXML.
+    `fragile`: values on which the names of columns depend, if one is null or an array.
     `sections`: names of the elements below <Event>; `order`: all columns as they stand in the event.
     """
 
@@ -45,6 +48,7 @@ class Shape:
     joined: tuple[tuple[str, tuple[Slot, ...]], ...]
     nested: tuple[tuple[int, str], ...]
     others: tuple[int, ...]
+    fragile: tuple[int, ...]
     sections: frozenset[str]
     order: tuple[str, ...]
 
@@ -65,7 +69,7 @@ def layout(parts: Sequence[Part], within: str | None = None) -> Layout | None:
         if within is None:
             xml = Printer().xml([marked.event(parts)], ())
         else:
-            inside = [marked.part(part, within) for part in parts]
+            inside = [marked.part(part, _Place(within, complex=within not in ("", "EventData"))) for part in parts]
             content = [Element(within, (), inside)] if within else inside
             xml = Printer().xml([Element("Event", (), content)], ())
         event = event_xml.root(xml)
@@ -75,12 +79,39 @@ def layout(parts: Sequence[Part], within: str | None = None) -> Layout | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in an event a part stands. `name`: of the element around it.
+
+    `alone`: a null takes what is around it along; beside other content it is just "". `repeats`: an array repeats the
+    element around it. `text`: all that is below stands in one column, whatever elements it comes in. `complex`: names
+    of columns depend on which elements are there.
+    """
+
+    name: str
+    alone: bool = False
+    repeats: bool = False
+    text: bool = False
+    complex: bool = False
+
+    def inside(self, element: Element) -> _Place:
+        """The place inside one of its elements."""
+        field = self.name == "EventData" and (element.name == "Data" or any(n == "Name" for n, _ in element.attributes))
+        # Right below EventData, an element without elements and attributes of its own is a column of its own: Binary.
+        simple = self.name == "EventData" and not element.attributes
+        simple = simple and not any(isinstance(part, Element) for part in element.content)
+        plain = self.name in ("", "Event", "System") or element.name == "System" or simple
+        text = self.text or field
+        return _Place(element.name, text=text, complex=not text and not plain)
+
+
 class _Marker:
     """Replaces holes by marks and remembers what they were. Raises ValueError where marks would not tell the truth."""
 
     def __init__(self) -> None:
         self.slots: list[Slot] = []
         self.nested: list[tuple[int, str]] = []
+        self.fragile: set[int] = set()
 
     def event(self, parts: Sequence[Part]) -> Element:
         """The one <Event>; holes right below it are sections."""
@@ -93,33 +124,40 @@ class _Marker:
             if nested:
                 self.nested.append(nested)
             else:
-                content.append(self.part(part, "Event"))
+                content.append(self.part(part, _Place("Event")))
         return Element("Event", (), content)
 
-    def part(self, part: Part, within: str, alone: bool = False, repeats: bool = False) -> Part:
-        """`alone`: a null takes what is around it along; beside other content it is just ""."""
+    def part(self, part: Part, place: _Place) -> Part:
         if isinstance(part, Element):
-            return self._element(part, within)
+            return self._element(part, place)
         if isinstance(part, str):
             if _BEGIN in part:
                 raise ValueError("a literal that looks like a mark")
             return part
-        self.slots.append(Slot(part.index, part.optional and alone, repeats))
+        self.slots.append(Slot(part.index, part.optional and place.alone, place.repeats))
+        if place.complex and part.optional and place.alone:
+            self.fragile.add(part.index)
         return f"{_BEGIN}{len(self.slots) - 1}{_END}"
 
-    def _element(self, element: Element, within: str) -> Element:
+    def _element(self, element: Element, place: _Place) -> Element:
         only = element.content[0] if len(element.content) == 1 else None
         alone = isinstance(only, Substitution)
-        # Where such an element's value is null, it goes with all that it has.
-        goes = isinstance(only, Substitution) and only.optional
-        if goes and within != "System" and any(name != "Name" for name, _ in element.attributes):
+        inside = place.inside(element)
+        attributes = [name for name, _ in element.attributes if not name.startswith("xmlns")]
+        leaf = not any(isinstance(part, Element) for part in element.content)
+        if inside.complex and leaf and attributes:
+            raise ValueError("a leaf with attributes, which is a column of its own if it has text")
+        goes = isinstance(only, Substitution) and only.optional and place.name != "System"
+        if goes and attributes not in ([], ["Name"]):
             raise ValueError("attributes that come and go with a value")
-        attributes = [
-            (name, [self.part(part, element.name, alone=len(parts) == 1) for part in parts])
+        around = [
+            (name, [self.part(part, replace(inside, alone=len(parts) == 1)) for part in parts])
             for name, parts in element.attributes
         ]
-        content = [self.part(part, element.name, alone=alone, repeats=alone) for part in element.content]
-        return Element(element.name, attributes, content)
+        # A field of EventData goes with its null; an element inside it leaves "" in the field's text.
+        alone = alone and not place.text
+        within = replace(inside, alone=alone, repeats=alone and place.name != "System")
+        return Element(element.name, around, [self.part(part, within) for part in element.content])
 
     def layout(self, row: event_xml.Row, sections: frozenset[str]) -> Layout:
         texts: dict[str | int, str] = {}
@@ -130,10 +168,22 @@ class _Marker:
         joined = {name: slots for name, text in row.items() if (slots := self._several(str(text), used))}
         single = ((name, str(text)) for name, text in row.items() if name not in joined)
         columns = tuple((name, self._source(name, text, used, texts)) for name, text in single)
-        if any(_BEGIN in name for name in row) or _has_paths(row, sections):
+        if any(_BEGIN in name for name in row):
             raise ValueError("names that depend on values")
+        uses = Counter(slot.index for slot in self.slots)
+        if uses and max(uses.values()) > _MOST_USES:
+            raise ValueError("a value that stands in very many places")
         others = {slot.index for number, slot in enumerate(self.slots) if number not in used}
-        shape = Shape(columns, data, tuple(joined.items()), tuple(self.nested), tuple(sorted(others)), sections, order)
+        shape = Shape(
+            columns,
+            data,
+            tuple(joined.items()),
+            tuple(self.nested),
+            tuple(sorted(others)),
+            tuple(sorted(self.fragile)),
+            sections,
+            order,
+        )
         return Layout(shape, texts)
 
     def _several(self, text: str, used: set[int]) -> tuple[Slot, ...]:
@@ -169,14 +219,3 @@ def _section_of(part: Part) -> tuple[int, str] | None:
 
 def _texts(value: str | list[str] | int | None) -> list[str]:
     return value if isinstance(value, list) else []
-
-
-def _has_paths(columns: Iterable[str], sections: frozenset[str]) -> bool:
-    """Whether a leaf is named by its path, as another has the same name: which depends on that one being there.
-
-    Only leaves outside EventData are; what stands before their point otherwise is their section.
-    """
-    if sections <= {"System", "EventData"}:
-        return False
-    plain = (column.removeprefix("data.") for column in columns if column not in schema.SYSTEM)
-    return any("." in c.removeprefix(f"{c.split('.', 1)[0]}." if c.split(".", 1)[0] in sections else "") for c in plain)

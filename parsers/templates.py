@@ -7,7 +7,6 @@ its fields lead to are the same, byte for byte.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +20,9 @@ from .layout import Layout, Shape, layout
 UNREADABLE = -1
 _KEPT = 20_000  # templates kept; evidence made of new ones is parsed definition by definition
 _FIXED = bxml.TEMPLATE_HEADER
+# What real templates stay far below; others are left to the walker.
+_MASKS = 16  # ways in which the names of one definition stand in place or elsewhere
+_WIDEST = 1 << 16  # bytes of all names that a definition refers to, each as long as the longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class _Family:
 
 
 class Templates:
-    """Numbers for template definitions; the same number means the same columns. Used by several threads."""
+    """Numbers for template definitions; the same number means the same columns."""
 
     def __init__(self) -> None:
         self.known: list[Known] = []
@@ -61,7 +63,6 @@ class Templates:
         self._names_numbers: dict[tuple[bxml.NameField, ...], int] = {}
         self._shape_of = np.empty(0, np.int32)
         self._families: dict[tuple[str | None, bytes], _Family] = {}
-        self._lock = threading.Lock()
 
     def shape_numbers(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """For numbers of templates those of their shapes; UNREADABLE where there is none."""
@@ -83,6 +84,9 @@ class Templates:
         found = np.full(at.size, UNREADABLE, np.int32)
         size = loads(data, "<u4")[at + 20].astype(np.int64)
         fits = (at & (records.CHUNK - 1)) + _FIXED + size <= records.CHUNK
+        # Definitions do not overlap. Where they were made to, each may be as large as the chunk: not for matrices.
+        chunk = at // records.CHUNK
+        fits &= np.bincount(chunk, np.where(fits, size, 0))[chunk] <= records.CHUNK
         keys = rows(data, at + 4, _FIXED - 4)  # GUID and size
         groups: dict[bytes, list[int]] = {}
         for index in np.flatnonzero(fits).tolist():
@@ -154,22 +158,21 @@ class Templates:
             parsed = bxml.template(data[chunk : chunk + records.CHUNK].tobytes(), at - chunk)
         except ValueError:
             return UNREADABLE
-        with self._lock:
-            if len(self.known) >= _KEPT:
-                return UNREADABLE
-            found = layout(parsed.parts, within)
-            known = Known(found, self._shape(found), self._refers(parsed.names))
-            masked = _field_bytes(self._names[known.names], body.size)
-            self.known.append(known)
-            number = len(self.known) - 1
-            bare = body.copy()
-            bare[masked] = 0
-            for mask, numbers in family.masks:
-                if np.array_equal(mask, masked):
-                    numbers[bare.tobytes()] = number
-                    return number
-            family.masks.append((masked, {bare.tobytes(): number}))
-        return number
+        refers = self._refers(parsed.names)
+        masked = _field_bytes(self._names[refers], body.size)
+        numbers = next((numbers for mask, numbers in family.masks if np.array_equal(mask, masked)), None)
+        full = len(self.known) >= _KEPT or (numbers is None and len(family.masks) >= _MASKS)
+        if full or self._names[refers].stored.size > _WIDEST:
+            return UNREADABLE
+        if numbers is None:
+            numbers = {}
+            family.masks.append((masked, numbers))
+        found = layout(parsed.parts, within)
+        self.known.append(Known(found, self._shape(found), refers))
+        bare = body.copy()
+        bare[masked] = 0
+        numbers[bare.tobytes()] = len(self.known) - 1
+        return len(self.known) - 1
 
     def _refers(self, fields: Sequence[bxml.NameField]) -> int:
         key = tuple(fields)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from . import event_xml
 from . import values as values_of
 
-MAX_XML = 8 << 20  # characters; a record is at most 64 KiB, but its template may name a value many times
+MAX_XML = 2 << 20  # characters; a record is at most 64 KiB, but its template may name a value many times
 
 # A name out of the evidence becomes part of an XML text; what no XML name looks like must not.
 _NAME = re.compile(r"[^\W\d][\w.:-]*")
@@ -78,6 +78,11 @@ def entity(name: str) -> str:
     if name not in _ENTITIES:
         raise ValueError(f"unknown entity {name!r}")
     return _ENTITIES[name]
+
+
+def character(code: int) -> str:
+    """What a character reference stands for: one unit of UTF-16, of which half a pair is no character."""
+    return chr(code) if not 0xD800 <= code <= 0xDFFF else "\ufffd"
 
 
 class Printer:

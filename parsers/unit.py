@@ -16,7 +16,7 @@ from hunt.model import Batch, EventType, Evidence, Problem, Progress
 from . import assemble, bxml, event_xml, framing, records
 from . import batch as chunks_of
 from .batch import Names
-from .decode import Counted, Decoder
+from .decode import Counted, Decoder, is_wanted
 from .framing import I64, U8, Frames, Mask
 from .texts import Notes
 
@@ -46,7 +46,7 @@ class Segment:
 
 @dataclass(slots=True)
 class Unit:
-    """What a thread gathers of some segments."""
+    """What is gathered of some segments."""
 
     decoder: Decoder
     segments: Sequence[Segment]
@@ -93,7 +93,11 @@ def _together(columnar: pl.DataFrame, walked: pl.DataFrame, event_id: int, sourc
     providers = {*columnar["provider"].unique(), *walked["provider"].unique()}
     both = pl.concat([schema.conform(part, event_id, providers) for part in (columnar, walked)], how="diagonal")
     place = pl.col("source").replace_strict(sources, range(len(sources)), return_dtype=pl.UInt32)
-    return both.sort(place, "offset", maintain_order=True)
+    both = both.sort(place, "offset", maintain_order=True)
+    # Columns in the order in which the rows have them, as everywhere.
+    known = len(schema.CORE) + len(schema.SYSTEM)
+    first = {name: both[name].is_not_null().arg_max() or 0 for name in both.columns[known:]}
+    return both.select(*both.columns[:known], *sorted(first, key=first.__getitem__))
 
 
 def _batches(unit: Unit) -> Iterator[tuple[U8, list[_Slot]]]:
@@ -269,7 +273,9 @@ def _walk(unit: Unit, data: U8, slots: Sequence[_Slot], frames: Frames, rows: I6
         names = tuple(None if (text := event.get(column)) is None else str(text) for column in _COUNTED)
         if not stale[row]:
             _add(unit, source, names, 1)
-        if unit.decoder.wants.of(kind) is not None:
+        wanted = unit.decoder.wants.of(kind)
+        if wanted is not None:
             event |= {"record_number": number, "source": source, "offset": int(offset[row])}
             event["recovered"] = bool(stale[row])
-            unit.walked.setdefault(kind, []).append(event)
+            kept = {column: text for column, text in event.items() if is_wanted(column, wanted)}
+            unit.walked.setdefault(kind, []).append(kept)

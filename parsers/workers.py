@@ -11,8 +11,9 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from typing import NamedTuple, cast
 
 import polars as pl
@@ -25,6 +26,8 @@ from .unit import Result, Segment, Unit
 from .unit import decode as decode_unit
 
 SPREAD = 128 << 20  # bytes of evidence from which further processes are worth their start
+
+_MOST = 61 if sys.platform == "win32" else 1024  # what Windows can wait for at once, less two
 
 Segments = Sequence[Segment]
 
@@ -40,40 +43,38 @@ def decode(units: Iterator[Segments], size: int, reading: Reading) -> Iterator[R
 
 
 def _spread(units: Iterator[Segments], decoder: Decoder, reading: Reading) -> Iterator[Result]:
-    first = next(units, None)
     running: deque[tuple[Segments, Future[_Sent]]] = deque()
-    pool = ProcessPoolExecutor(reading.jobs, _context(), _begin, (reading,))
+    first = next(units, ())
+    ahead = list(islice(units, reading.jobs + 1))  # one more than can run, so that none waits
+    pool = ProcessPoolExecutor(min(reading.jobs, _MOST), _context(), _begin, (reading,))
+    starter = ThreadPoolExecutor(1)  # the start of a process blocks until it has imported what it needs
     try:
-        _submit(pool, units, running, reading.jobs + 1)
-        if first is not None:
-            yield decode_unit(Unit(decoder, first, reading.slack))
+        started = [(unit, starter.submit(pool.submit, _work, unit)) for unit in ahead]
+        yield decode_unit(Unit(decoder, first, reading.slack))
+        running.extend((unit, _submitted(future)) for unit, future in started)
         while running:
             unit, future = running.popleft()
+            following = next(units, None)
+            if following:
+                running.append((following, _submitted(starter.submit(pool.submit, _work, following))))
             try:
                 result = _received(future.result())
-                _submit(pool, units, running, 1)
             except BrokenProcessPool:  # a worker was killed, for its memory say: what is left is decoded here
                 result = decode_unit(Unit(decoder, unit, reading.slack))
             yield result
-        for unit in units:
-            yield decode_unit(Unit(decoder, unit, reading.slack))
     finally:
+        starter.shutdown(wait=False, cancel_futures=True)
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _submit(
-    pool: ProcessPoolExecutor, units: Iterator[Segments], running: deque[tuple[Segments, Future[_Sent]]], count: int
-) -> None:
-    for _ in range(count):
-        unit = next(units, None)
-        if unit is None:
-            return
-        try:
-            running.append((unit, pool.submit(_work, unit)))
-        except BrokenProcessPool as error:
-            future: Future[_Sent] = Future()
-            future.set_exception(error)
-            running.append((unit, future))
+def _submitted(submission: Future[Future[_Sent]]) -> Future[_Sent]:
+    """The future of the work; one that failed already, if the pool is broken."""
+    try:
+        return submission.result()
+    except BrokenProcessPool as error:
+        failed: Future[_Sent] = Future()
+        failed.set_exception(error)
+        return failed
 
 
 def _context() -> multiprocessing.context.BaseContext:

@@ -28,6 +28,7 @@ OUTLOOK = "outlook.exe"
 WINDOW_S = 60.0
 _SECOND = 1_000_000_000  # in ns
 
+_KEYS = ("time", "host", "channel", "event_id", "record_id")
 _COLUMNS = (
     "ProcessGuid ProcessId Image CommandLine User LogonId TerminalSessionId IntegrityLevel Hashes "
     "ParentProcessGuid ParentProcessId ParentImage ParentCommandLine"
@@ -37,7 +38,7 @@ _COLUMNS = (
 def find(case: Case) -> pl.LazyFrame:
     """One row per start of Outlook whose parent is a script host, started at most the window before."""
     window_s = WINDOW_S if case.settings.window_s is None else case.settings.window_s
-    starts = processes.distinct_starts(case.frame(SYSMON, 1))
+    starts = processes.distinct_starts(case.frame(SYSMON, 1).select(*_KEYS, *_COLUMNS.split()))
     children = starts.filter(processes.base_name("Image") == OUTLOOK)
     return pl.concat([_logged(children, starts, window_s), _unlogged(children, starts, window_s)], how="diagonal")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import polars as pl
 
@@ -43,9 +43,9 @@ _FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
 JSON_COLUMNS = frozenset({"techniques", "evidence", "sources", "fields", "hosts_ran", "hosts_not_evaluable"})
 
 
-def harmless(frame: pl.DataFrame) -> pl.DataFrame:
-    """With every text cell made safe for spreadsheets and terminals."""
-    texts = [c for c, dtype in frame.schema.items() if dtype == pl.String and c not in JSON_COLUMNS]
+def harmless(frame: pl.DataFrame, exempt: Collection[str] = JSON_COLUMNS) -> pl.DataFrame:
+    """With every text cell made safe for spreadsheets and terminals, but for columns of JSON."""
+    texts = [c for c, dtype in frame.schema.items() if dtype == pl.String and c not in exempt]
     return frame.with_columns(safe_cells(frame[c]) for c in texts)
 
 

@@ -43,3 +43,25 @@ def _without(frames: Frames, known: set[Place]) -> Frames:
         if kept.height:
             left[kind] = kept
     return left
+
+
+def contradictions(ours: Result, theirs: Result) -> list[str]:
+    """What is not the same in records that both read; and records that only the other reads."""
+    mine, others = (_offsets(result.frames) for result in (ours, theirs))
+    found = differences(_only(ours.frames, mine & others), _only(theirs.frames, mine & others))
+    reasons = {problem.offset: problem.reason for problem in ours.problems if problem.kind == "record"}
+    return found + [f"{offset}: {reasons.get(offset)}" for offset in sorted(others - mine)]
+
+
+def _offsets(frames: Frames) -> set[int]:
+    return {offset for frame in frames.values() for offset in frame["offset"]}
+
+
+def _only(frames: Frames, offsets: set[int]) -> Frames:
+    """The rows at these offsets, without columns that none of them has; columns by name."""
+    left = {}
+    for kind, frame in frames.items():
+        kept = frame.filter(pl.col("offset").is_in(sorted(offsets)))
+        if kept.height:
+            left[kind] = kept.select(name for name in sorted(kept.columns) if kept[name].null_count() < kept.height)
+    return left
