@@ -8,7 +8,6 @@ import argparse
 import os
 import platform
 import re
-import resource
 import shutil
 import statistics
 import subprocess
@@ -29,21 +28,25 @@ ALL = [sys.executable, str(HERE / "peer_all.py")]
 
 
 def whole(command: Sequence[str], one_core: bool = False) -> tuple[float, float, str]:
-    """(wall seconds, peak MiB of the largest process, what it printed) of one run."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    """(wall seconds, peak MiB of the process, what it printed) of one run."""
     began = time.perf_counter()
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-        env={**os.environ, **({"POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1"} if one_core else {})},
-        preexec_fn=(lambda: os.sched_setaffinity(0, {0})) if one_core else None,
-    )
-    took = time.perf_counter() - began
-    peak = max(before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-    return took, peak / 1024, done.stdout + done.stderr
+    with tempfile.TemporaryFile() as printed:
+        running = subprocess.Popen(
+            command,
+            stdout=printed,
+            stderr=printed,
+            cwd=ROOT,
+            env={**os.environ, **({"POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1"} if one_core else {})},
+            preexec_fn=(lambda: os.sched_setaffinity(0, {0})) if one_core else None,
+        )
+        _, status, used = os.wait4(running.pid, 0)
+        took = time.perf_counter() - began
+        running.returncode = os.waitstatus_to_exitcode(status)
+        printed.seek(0)
+        text = printed.read().decode()
+        if running.returncode:
+            sys.exit(f"{command}: {text}")
+    return took, used.ru_maxrss / 1024, text
 
 
 def seconds(printed: str) -> float:
@@ -117,7 +120,7 @@ def bench(work: Path, sizes: Sequence[int], runs: int) -> None:
     count = len(list(small.rglob("*.evtx")))
     many = [*HUNT, "frame", str(small), "-e", "sysmon:1", "-o", out, "--quiet"]
     pair(f"EID 1 of {count} small logs, whole process", many, [*ALL, folder, str(small), "--one"], runs, inside=False)
-    print("\n| EID 1 to Parquet, whole process | wall | per MiB | peak of the largest process |\n|---|---|---|---|")
+    print("\n| EID 1 to Parquet, whole process | wall | per MiB | peak, workers aside |\n|---|---|---|---|")
     for size, log in logs.items():
         found = [whole([*HUNT, "frame", str(log), "-e", "sysmon:1", "-o", out, "--quiet"]) for _ in range(runs)]
         wall = statistics.median(took for took, _, _ in found)
