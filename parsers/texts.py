@@ -24,7 +24,6 @@ Views = npt.NDArray[np.uint64]  # shape (n, 2)
 _BLOCK = 1 << 18  # bytes of each half that are worked on together
 _PAD = 32  # bytes behind a buffer, so that loads of 8 bytes at its end stay inside
 _IN_PLACE = 12
-_WORD = np.uint64(0xFFFFFFFF)
 _ASCII = np.uint64(0x8080808080808080)
 _SHIFT = np.uint64(32)
 
