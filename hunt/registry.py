@@ -25,17 +25,20 @@ class Query:
     file: str
 
 
+_REFERENCE = "_reference"  # of modules that only a comparison needs, and what they import
+
+
 @cache
 def parsers() -> tuple[Parser, ...]:
     """Every parser, by name. No two accept the same file."""
-    found = [module.PARSER for module in _modules(hunt.parsers) if hasattr(module, "PARSER")]
+    found = [module.PARSER for module in _modules(hunt.parsers, but=_REFERENCE) if hasattr(module, "PARSER")]
     return tuple(sorted(found, key=lambda parser: parser.name))
 
 
 def reference(name: str) -> Parser:
     """The parser that another one is compared with: parsers/NAME_reference.py offers it as `REFERENCE`."""
     try:
-        return cast(Parser, importlib.import_module(f"hunt.parsers.{name}_reference").REFERENCE)
+        return cast(Parser, importlib.import_module(f"hunt.parsers.{name}{_REFERENCE}").REFERENCE)
     except ImportError:
         raise QueryError(f"nothing to compare the parser {name!r} with") from None
 
@@ -77,6 +80,8 @@ def output(name: str) -> Output:
     return cast(Output, importlib.import_module(f"hunt.output.{name}"))
 
 
-def _modules(package: ModuleType) -> Iterator[ModuleType]:
+def _modules(package: ModuleType, but: str = " ") -> Iterator[ModuleType]:
+    """The modules of a package, without those whose names end with `but`."""
     for found in pkgutil.iter_modules(package.__path__):
-        yield importlib.import_module(f"{package.__name__}.{found.name}")
+        if not found.name.endswith(but):
+            yield importlib.import_module(f"{package.__name__}.{found.name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from hunt import schema
 from . import texts
 from .columns import Column, Items, Numbers, Texts
 from .framing import I64, U8, U64, Mask
+from .texts import Views
 
 Buffers = Sequence[U8 | bytes]
 
@@ -34,21 +36,52 @@ def frame(pieces: Sequence[Placed], event_id: int, sources: Sequence[str], buffe
     """Columns and types of `hunt.schema`, rows by place."""
     # In the order in which the rows have them, however the records were grouped.
     names = dict.fromkeys(name for piece in sorted(pieces, key=lambda p: int(p.place[0])) for name in piece.columns)
-    made = [_column(name, pieces, buffers) for name in names if any(_exists(piece, name) for piece in pieces)]
+    rows = _Rows([piece.place for piece in pieces])
+    made = [_column(name, pieces, rows, buffers) for name in names if any(_exists(piece, name) for piece in pieces)]
     ready = {name for name in names if all(_ready(piece.columns[name]) for piece in pieces if name in piece.columns)}
-    count = sum(piece.place.size for piece in pieces)
     told = [
-        pl.Series("event_id", [event_id], dtype=pl.UInt32).new_from_index(0, count),
-        pl.Series("record_number", np.concatenate([piece.number for piece in pieces])),
-        pl.Series("source", sources, dtype=pl.String).gather(np.concatenate([piece.source for piece in pieces])),
-        pl.Series("offset", np.concatenate([piece.offset for piece in pieces])),
-        pl.Series("recovered", np.concatenate([piece.recovered for piece in pieces])),
+        pl.Series("event_id", [event_id], dtype=pl.UInt32).new_from_index(0, rows.count),
+        pl.Series("record_number", rows.joined([piece.number for piece in pieces])),
+        pl.Series("source", sources, dtype=pl.String).gather(rows.joined([piece.source for piece in pieces])),
+        pl.Series("offset", rows.joined([piece.offset for piece in pieces])),
+        pl.Series("recovered", rows.joined([piece.recovered for piece in pieces])),
     ]
     whole = pl.DataFrame([*(column for column in made if column.dtype != schema.TEXTS or column.count()), *told])
-    place = np.concatenate([piece.place for piece in pieces])
-    if len(pieces) > 1 and (place[1:] < place[:-1]).any():
-        whole = whole[np.argsort(place, kind="stable")]
     return schema.conform(whole, event_id, ready=ready)
+
+
+class _Rows:
+    """Puts the rows of pieces together, by place."""
+
+    def __init__(self, places: Sequence[I64]) -> None:
+        place = np.concatenate(places)
+        self.count = place.size
+        self.order: I64 | None = None  # if it is not that of the pieces
+        if (place[1:] < place[:-1]).any():
+            self.order = np.argsort(place, kind="stable")
+            rank = np.empty_like(self.order)
+            rank[self.order] = np.arange(self.count)
+            self._ranks = np.split(rank, np.cumsum([part.size for part in places])[:-1])
+
+    def joined(self, parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Parts of a column, one of each piece."""
+        if len(parts) == 1:
+            return parts[0]
+        if self.order is None:
+            return np.concatenate(parts)
+        whole = np.empty(self.count, parts[0].dtype)
+        for rank, part in zip(self._ranks, parts, strict=True):
+            whole[rank] = part
+        return whole
+
+    def views(self, parts: Sequence[Views]) -> Views:
+        """The same for views, which are moved as one item each."""
+        items = [np.ascontiguousarray(part).view("V16")[:, 0] for part in parts]
+        return self.joined(items).view(np.uint64).reshape(-1, 2)
+
+    def sorted(self, series: pl.Series) -> pl.Series:
+        """A column that has the rows of all pieces already."""
+        return series if self.order is None else series.gather(self.order)
 
 
 def _exists(piece: Placed, name: str) -> bool:
@@ -60,16 +93,16 @@ def _ready(column: Column) -> bool:
     return isinstance(column, Texts) and column.ready
 
 
-def _column(name: str, pieces: Sequence[Placed], buffers: Buffers) -> pl.Series:
+def _column(name: str, pieces: Sequence[Placed], rows: _Rows, buffers: Buffers) -> pl.Series:
     """One column of all pieces, null where a piece lacks it."""
-    if all(isinstance(piece.columns.get(name), Texts | None) for piece in pieces):
-        return _texts(name, [piece.columns.get(name) for piece in pieces], [p.place.size for p in pieces], buffers)
-    present = [column for piece in pieces if (column := piece.columns.get(name)) is not None]
-    if all(isinstance(column, Numbers) for column in present):
-        return _numbers(name, pieces)
-    parts = [_series(name, piece.columns.get(name), piece.place.size, buffers) for piece in pieces]
+    columns, sizes = [piece.columns.get(name) for piece in pieces], [piece.place.size for piece in pieces]
+    if all(isinstance(column, Texts | None) for column in columns):
+        return _texts(name, columns, sizes, rows, buffers)
+    if all(isinstance(column, Numbers | None) for column in columns):
+        return _numbers(name, columns, sizes, rows)
+    parts = [_series(name, column, size, buffers) for column, size in zip(columns, sizes, strict=True)]
     dtype: pl.DataType = schema.TEXTS if name == schema.DATA else pl.String()
-    return pl.concat([_as(part, dtype) for part in parts])
+    return rows.sorted(pl.concat([_as(part, dtype) for part in parts]))
 
 
 def _as(part: pl.Series, dtype: pl.DataType) -> pl.Series:
@@ -79,36 +112,42 @@ def _as(part: pl.Series, dtype: pl.DataType) -> pl.Series:
     return part if part.dtype == dtype else part.cast(dtype)
 
 
-def _texts(name: str, columns: Sequence[Column | None], sizes: Sequence[int], buffers: Buffers) -> pl.Series:
-    views, valid = [], []
+def _texts(
+    name: str, columns: Sequence[Column | None], sizes: Sequence[int], rows: _Rows, buffers: Buffers
+) -> pl.Series:
+    views, valid, whole = [], [], True
     for column, size in zip(columns, sizes, strict=True):
         there = isinstance(column, Texts)
         views.append(column.views if isinstance(column, Texts) else np.zeros((size, 2), np.uint64))
         some = column.valid if isinstance(column, Texts) else None
+        whole = whole and there and some is None
         valid.append(some if some is not None else np.full(size, there))
-    return texts.series(name, np.concatenate(views), np.concatenate(valid), buffers)
+    return texts.series(name, rows.views(views), None if whole else rows.joined(valid), buffers)
 
 
-def _numbers(name: str, pieces: Sequence[Placed]) -> pl.Series:
-    values, valid, dtype = [], [], None
-    for piece in pieces:
-        column, size = piece.columns.get(name), piece.place.size
+def _numbers(name: str, columns: Sequence[Column | None], sizes: Sequence[int], rows: _Rows) -> pl.Series:
+    values, valid, dtype, whole = [], [], None, True
+    for column, size in zip(columns, sizes, strict=True):
         if isinstance(column, Numbers):
             dtype = column.dtype
             values.append(column.values)
+            whole = whole and column.valid is None
             valid.append(column.valid if column.valid is not None else np.ones(size, bool))
         else:
+            whole = False
             values.append(np.zeros(size, np.uint64))
             valid.append(np.zeros(size, bool))
-    return _typed(name, np.concatenate(values), np.concatenate(valid), dtype)
+    if len({part.dtype for part in values}) > 1:  # times, and none
+        values = [part.astype(np.int64) for part in values]
+    return _typed(name, rows.joined(values), None if whole else rows.joined(valid), dtype)
 
 
 def _typed(
-    name: str, values: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_], dtype: pl.DataType | None
+    name: str, values: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_] | None, dtype: pl.DataType | None
 ) -> pl.Series:
     series = pl.Series(name, values.astype(np.int64) if dtype == schema.TIME else values)
     series = series.cast(dtype or pl.UInt64())
-    if valid.all():
+    if valid is None or valid.all():
         return series
     return series.to_frame().select(pl.when(pl.Series("valid", valid)).then(pl.col(name)))[:, 0]
 
@@ -118,8 +157,7 @@ def _series(name: str, column: Column | None, size: int, buffers: Buffers) -> pl
         case Texts():
             return texts.series(name, column.views, column.valid, buffers)
         case Numbers():
-            valid = column.valid if column.valid is not None else np.ones(size, bool)
-            return _typed(name, column.values, valid, column.dtype)
+            return _typed(name, column.values, column.valid, column.dtype)
         case Items():
             return _items(name, column, size, buffers)
     return pl.Series(name, [None], dtype=pl.Null).new_from_index(0, size)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from . import texts
 from .framing import I64, U8, U64, loads
+from .pool import Pool
 from .texts import Halves, Notes, Views
 
 
@@ -29,8 +30,9 @@ class Names:
 class Batch:
     """Chunks side by side in `data`; its texts point into buffer `number` (the halves) and the next (made ones)."""
 
-    def __init__(self, data: U8, notes: Notes, names: Names, number: int) -> None:
+    def __init__(self, data: U8, notes: Notes, names: Names, number: int, pool: Pool) -> None:
         self.data = data
+        self.pool = pool
         self.notes = notes
         self.names = names
         self.number = number
@@ -43,7 +45,7 @@ class Batch:
     def halves(self) -> Halves:
         """Made when the first text is asked for: batches that hold nothing wanted need none."""
         if self._halves is None:
-            self._halves = Halves(self.data)
+            self._halves = Halves(self.data, self.pool)
         return self._halves
 
     def unsigned(self, at: I64, width: int) -> U64:

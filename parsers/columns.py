@@ -18,7 +18,7 @@ from hunt.schema import Kind
 
 from . import framing, texts, times, values
 from .batch import Batch
-from .framing import I64, Mask
+from .framing import I64, U64, Mask
 from .instances import Values
 from .layout import Shape, Slot
 from .texts import Views
@@ -28,6 +28,8 @@ GUID, FILETIME, HEX32, HEX64, SIZE_T = 0x0F, 0x11, 0x14, 0x15, 0x10
 _SIZES = {0x03: 1, 0x04: 1, 0x05: 2, 0x06: 2, 0x07: 4, 0x08: 4, 0x09: 8, 0x0A: 8, 0x0B: 4, 0x0C: 8}
 _SIZES |= {GUID: 16, FILETIME: 8, 0x12: 16, HEX32: 4, HEX64: 8}
 _UNSIGNED = frozenset({0x04, 0x06, 0x08, 0x0A, HEX32, HEX64})
+_RECORDS = 1 << 11  # that are read at a time
+_BEFORE = np.array([2 ** (8 * size) - 1 for size in range(9)], np.uint64)  # the bits of so many bytes
 _EVEN, _ANY, _NONE = -2, -1, -3
 _SIZE = np.full(256, _NONE, np.int64)
 for _kind, _size in _SIZES.items():
@@ -93,16 +95,27 @@ def misfits(found: Values, shape: Shape) -> Mask:
     All values are looked at, needed or not: what the walker would not read is for the walker to say.
     """
     nested = {index for index, _ in shape.nested}
-    chosen = [index for index in range(len(found.kind)) if index not in nested]
-    kind, size = (found.kind, found.size) if not nested else (found.kind[chosen], found.size[chosen])
-    right = _SIZE[kind]
-    fits = (right == size) | (right == _ANY) | ((right == _EVEN) & (size & 1 == 0))
-    if not fits.all():
-        fits |= are_null(kind, size)
-    bad: Mask = ~fits.all(axis=0)
+    bad = np.zeros(found.rows.size, bool)
+    for index in range(len(found.kind)):
+        if index not in nested:
+            _note_misfits(found.kind[index], found.size[index], bad)
     for index in shape.fragile:
         bad |= are_null(found.kind[index], found.size[index]) | ((found.kind[index] & values.ARRAY) != 0)
     return bad
+
+
+def _note_misfits(kind: npt.NDArray[np.uint8], size: I64, bad: Mask) -> None:
+    """Set `bad` where a size is not one of its type's."""
+    right = int(_SIZE[kind[0]]) if kind.size and (kind == kind[0]).all() else None
+    if right == _ANY:
+        return
+    if right is None:
+        by_type = _SIZE[kind]
+        misfit = (by_type != size) & (by_type != _ANY) & ((by_type != _EVEN) | (size & 1 != 0))
+    else:
+        misfit = (size & 1) != 0 if right == _EVEN else size != right
+    if misfit.any():
+        bad |= misfit & ~are_null(kind, size)
 
 
 def are_null(kind: npt.NDArray[np.uint8], size: I64) -> Mask:
@@ -134,6 +147,7 @@ class Reader:
         # A GUID where a number or a time should be is a text that does not fit.
         able = {name: slot for name, slot in slots.items() if self.kinds.get(name) in (None, Kind.GUID)}
         guids = {name: slot for name, slot in able.items() if self.of_type[slot.index] == GUID}
+        made |= self._numbers(slots)
         timed = {name: self._typed(name, slot) for name, slot in strings.items() if self.kinds.get(name) is Kind.TIME}
         made |= {name: column for name, column in timed.items() if column}
         made |= self._strings({name: slot for name, slot in strings.items() if name not in made})
@@ -161,9 +175,10 @@ class Reader:
         if not slots:
             return {}
         chosen = [slot.index for slot in slots.values()]
-        views = self._utf16(self.found.at[chosen].ravel(), self.found.size[chosen].ravel())
-        shaped = views.reshape(len(chosen), -1, 2)
-        return {name: Texts(column, None, exists=True) for name, column in zip(slots, shaped, strict=True)}
+        # Record by record, as they stand in memory.
+        at, size = (np.ascontiguousarray(part[chosen].T).ravel() for part in (self.found.at, self.found.size))
+        views = self._utf16(at, size).reshape(self.count, len(chosen), 2)
+        return {name: Texts(views[:, place], None, exists=True) for place, name in enumerate(slots)}
 
     def _utf16(self, at: I64, size: I64) -> Views:
         """UTF-16 with the NULs at its end, if any, left out."""
@@ -181,17 +196,55 @@ class Reader:
     def _guids(self, slots: Mapping[str, Slot]) -> Mapping[str, Texts]:
         if not slots:
             return {}
-        batch, chosen = self.batch, [slot.index for slot in slots.values()]
-        at = self.found.at[chosen]
-        views = batch.add(texts.guid_texts(batch.data, at.ravel())).reshape(len(chosen), -1, 2)
-        words = framing.rows(batch.data, at.ravel(), 16).view("<u8")
-        some = ((words[:, 0] | words[:, 1]) != 0).reshape(at.shape)  # the null GUID is null
-        return {
-            name: Texts(column, valid, exists=True, ready=True)
-            if self.kinds.get(name) is Kind.GUID
-            else Texts(column, None, exists=True, ready=bool(valid.all()))  # another provider may list it
-            for name, column, valid in zip(slots, views, some, strict=True)
+        raw = {
+            name: framing.rows(self.batch.data, self.found.at[slot.index], 16).view("<u8")
+            for name, slot in slots.items()
         }
+        alike = {name for name, words in raw.items() if (words == words[0]).all()}  # a provider's own, say
+        differ = [words for name, words in raw.items() if name not in alike]
+        if differ:
+            made = self.batch.add(texts.guid_texts(np.concatenate(differ).view(np.uint8)))
+            views = iter(made.reshape(len(differ), -1, 2))
+        columns = {}
+        for name, words in raw.items():
+            column = self._alike(GUID, words[0].tobytes()) if name in alike else next(views)
+            some = (words[:, 0] | words[:, 1]) != 0  # the null GUID is null
+            if self.kinds.get(name) is Kind.GUID:
+                columns[name] = Texts(column, None if some.all() else some, exists=True, ready=True)
+            else:  # another provider may list it
+                columns[name] = Texts(column, None, exists=True, ready=bool(some.all()))
+        return columns
+
+    def _alike(self, kind: int, raw: bytes) -> Views:
+        """The same text for all records."""
+        return np.repeat(self.batch.notes.views([str(values.text(kind, raw))]), self.count, axis=0)
+
+    def _numbers(self, slots: Mapping[str, Slot]) -> dict[str, Column]:
+        """Columns of numbers and times of one type without nulls, all in one go."""
+        kinds = {name: kind for name in slots if (kind := self.kinds.get(name)) not in (None, Kind.GUID)}
+        typed = {name: (kind, self.of_type[slots[name].index]) for name, kind in kinds.items()}
+        chosen = {
+            name: of_type
+            for name, (kind, of_type) in typed.items()
+            if of_type == FILETIME or (of_type in _UNSIGNED and kind is not Kind.TIME)
+            if (of_type == FILETIME) == (kind is Kind.TIME)
+        }
+        if not chosen:
+            return {}
+        words, indices = self.batch.u64, [slots[name].index for name in chosen]
+        if int(self.found.at[indices].max()) >= words.size:
+            return {}
+        read = np.empty((len(indices), self.count), np.uint64)
+        kept = _BEFORE[[_SIZES[of_type] for of_type in chosen.values()]][:, None]
+        # Record by record, as they stand in memory: eight bytes from each place, of which those that follow are cut.
+        for part in framing.parts(self.count, _RECORDS):
+            at = np.ascontiguousarray(self.found.at[:, part][indices].T)
+            np.bitwise_and(words[at.ravel()].reshape(at.shape).T, kept, out=read[:, part])
+        made = {}
+        for column, (name, of_type) in zip(read, chosen.items(), strict=True):
+            kind = kinds[name]
+            made[name] = _times(column, None) if kind is Kind.TIME else _unsigned(column, None, of_type, kind.dtype)
+        return {name: column for name, column in made.items() if column}
 
     def _typed(self, name: str, slot: Slot) -> Numbers | None:
         """A column of numbers or times, where its values are; None where a text must be kept."""
@@ -209,28 +262,12 @@ class Reader:
             at = np.where(null, 0, at)
         valid = None if null is None else ~null
         if kind is Kind.TIME and of_type == FILETIME:
-            return self._times(at, valid)
+            return _times(self.batch.unsigned(at, 8), valid)
         if kind is Kind.TIME:
             return self._written_times(at, self.found.size[slot.index]) if self._alone(slot) else None
-        return self._unsigned(at, valid, of_type, kind.dtype) if of_type in _UNSIGNED else None
-
-    def _unsigned(self, at: I64, valid: Mask | None, of_type: int, dtype: pl.DataType) -> Numbers | None:
-        """None if one is too large for the column: then its text must be kept."""
-        read = self.batch.unsigned(at, _SIZES[of_type])
-        if valid is not None:
-            read[~valid] = 0
-        if dtype == pl.UInt32() and _SIZES[of_type] == 8 and int(read.max()) > 0xFFFFFFFF:
+        if of_type not in _UNSIGNED:
             return None
-        return Numbers(read, valid, dtype)
-
-    def _times(self, at: I64, valid: Mask | None) -> Numbers | None:
-        """FILETIMEs as ns since 1970; None if one is beyond what ns can tell: then its text must be kept."""
-        ticks = self.batch.unsigned(at, 8)
-        if valid is not None:
-            ticks[~valid] = _EPOCH
-        if int(ticks.min()) < _FIRST_TIME or int(ticks.max()) >= _LAST_TIME:
-            return None
-        return Numbers((ticks.astype(np.int64) - _EPOCH) * 100, valid, schema.TIME)
+        return _unsigned(self.batch.unsigned(at, _SIZES[of_type]), valid, of_type, kind.dtype)
 
     def _alone(self, slot: Slot) -> bool:
         return bool(self.of_type[slot.index] == values.STRING)
@@ -254,7 +291,7 @@ class Reader:
             if of_type == values.STRING:
                 views[rows] = self._utf16(at[rows], size[rows])
             elif of_type == GUID:
-                views[rows] = self.batch.add(texts.guid_texts(self.batch.data, at[rows]))
+                views[rows] = self.batch.add(texts.guid_texts(framing.rows(self.batch.data, at[rows], 16)))
             elif of_type & values.ARRAY and not slot.repeats:
                 self.bad[rows] = True
             else:
@@ -262,6 +299,24 @@ class Reader:
                 views[rows], fits = texts.converted(self.batch.data, at[rows], size[rows], read, self.batch.notes)
                 self.bad[rows] |= ~fits
         return Texts(views, None if valid.all() else valid, exists=bool(valid.any()))
+
+
+def _unsigned(read: U64, valid: Mask | None, of_type: int, dtype: pl.DataType) -> Numbers | None:
+    """None if one is too large for the column: then its text must be kept."""
+    if valid is not None:
+        read[~valid] = 0
+    if dtype == pl.UInt32() and _SIZES[of_type] == 8 and int(read.max()) > 0xFFFFFFFF:
+        return None
+    return Numbers(read, valid, dtype)
+
+
+def _times(ticks: U64, valid: Mask | None) -> Numbers | None:
+    """FILETIMEs as ns since 1970; None if one is beyond what ns can tell: then its text must be kept."""
+    if valid is not None:
+        ticks[~valid] = _EPOCH
+    if int(ticks.min()) < _FIRST_TIME or int(ticks.max()) >= _LAST_TIME:
+        return None
+    return Numbers((ticks.astype(np.int64) - _EPOCH) * 100, valid, schema.TIME)
 
 
 def _utf16_text(raw: bytes) -> str:

@@ -21,8 +21,9 @@ from . import values as values_of
 from .batch import Batch
 from .columns import Column, Reader, Texts
 from .framing import I64, Frames, Mask
-from .instances import Instances, Values, instances, values
+from .instances import Instances, Values, distinct_numbers, instances, values
 from .layout import Shape, Slot
+from .pool import Pool
 from .templates import UNREADABLE, Templates
 
 # What places and times an event, whatever else is asked for.
@@ -71,8 +72,16 @@ class _Group:
     names: Mapping[str, I64]
 
     def take(self, chosen: I64) -> _Group:
+        """Those of some of the records, in their order."""
+        if chosen.size == self.template.size:
+            return self
         names = {column: numbers[chosen] for column, numbers in self.names.items()}
         return _Group(self.found.take(chosen), self.template[chosen], self.shape, self.event_id[chosen], names)
+
+    def counted(self, chosen: I64) -> Counted:
+        """For the census, some of the records."""
+        names = {column: numbers[chosen] for column, numbers in self.names.items()}
+        return Counted(self.found.rows[chosen], self.event_id[chosen], names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,7 @@ class _Section:
     shape: Shape
 
     def take(self, chosen: I64) -> _Section:
+        """Those of some of the records, in their order."""
         return _Section(self.found.take(chosen), self.template[chosen], self.shape)
 
 
@@ -93,6 +103,7 @@ class Decoder:
     def __init__(self, wants: Wants) -> None:
         self.wants = wants
         self.templates = Templates()
+        self.pool = Pool()
 
     def decode(self, batch: Batch, frames: Frames) -> Decoded:
         """All frames of a batch: each is in `walk`, or else in `counted`, and in a piece if it is wanted."""
@@ -139,12 +150,12 @@ class Decoder:
         if bad.any():
             out.walk.append(found.rows[bad])
             group = group.take(np.flatnonzero(~bad))
-        for kind, part in _by_type(batch, group):
+        for kind, chosen in _by_type(batch, group):
             wanted = self.wants.of(kind)
             if wanted is None:
-                out.counted.append(Counted(part.found.rows, part.event_id, part.names))
+                out.counted.append(group.counted(chosen))
             else:
-                self._sections(batch, part, kind, wanted, out)
+                self._sections(batch, group.take(chosen), kind, wanted, out)
 
     def _event_ids(self, batch: Batch, found: Values, template: I32, slot: Slot | None, bad: Mask) -> I64:
         """Event ids; what is no plain number is left to the walker."""
@@ -302,16 +313,16 @@ def _enough(shape: Shape, count: int) -> bool:
     return max((*used, *shape.others, *(index for index, _ in shape.nested)), default=-1) < count
 
 
-def _by_type(batch: Batch, group: _Group) -> Iterator[tuple[EventType, _Group]]:
-    """Records by channel, event id and provider."""
+def _by_type(batch: Batch, group: _Group) -> Iterator[tuple[EventType, I64]]:
+    """Which records are of the same channel, event id and provider."""
     if not group.found.rows.size:
         return
     names = len(batch.names.texts)
     key = (group.event_id * names + group.names["channel"]) * names + group.names["provider"]
-    for value in np.unique(key).tolist():
-        part = group.take(np.flatnonzero(key == value))
-        channel = batch.names.texts[int(part.names["channel"][0])]
-        yield EventType(channel or "", int(part.event_id[0])), part
+    for value in distinct_numbers(key):
+        chosen = np.flatnonzero(key == value)
+        channel = batch.names.texts[int(group.names["channel"][chosen[0]])]
+        yield EventType(channel or "", int(group.event_id[chosen[0]])), chosen
 
 
 _KINDS: dict[tuple[str | None, int], dict[str, Kind]] = {}
@@ -334,11 +345,9 @@ def _numbered(batch: Batch, found: Values, slot: Slot, bad: Mask) -> I64:
         if not left.size:
             return numbers
         first = left[0]
-        alike = (kind[left] == kind[first]) & (size[left] == size[first])
-        equal = np.zeros(left.size, bool)
+        equal = (kind[left] == kind[first]) & (size[left] == size[first])
         raw = batch.data[at[first] : at[first] + size[first]].tobytes()
-        same = framing.rows(batch.data, at[left[alike]], len(raw)) == np.frombuffer(raw, np.uint8)
-        equal[alike] = same.all(axis=1)
+        equal[equal] = framing.equal(batch.data, at[left[equal]], raw)
         try:
             null = values_of.is_null(int(kind[first]), len(raw))
             text = "" if null else values_of.text(int(kind[first]), raw)

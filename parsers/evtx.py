@@ -1,7 +1,7 @@
 """The parser for EVTX: chunks straight into columns.
 
-Files are read in units of chunks, of many small files or a part of a large one (`unit`), by several processes if there
-is much (`workers`); a unit is decoded batch by batch. A batch is framed (`framing`), its template instances are found
+Files are read in units of chunks, of many small files or a part of a large one (`unit`), by several threads
+(`workers`); a unit is decoded batch by batch. A batch is framed (`framing`), its template instances are found
 (`instances`), their templates known again (`templates`, `layout`), values become columns (`decode`, `columns`, `texts`,
 `times`), columns frames (`assemble`); what the columns cannot prove is read record by record (`bxml.Walker`). Nothing
 else is lost: frames = rows + problems.
@@ -18,6 +18,8 @@ from . import bxml, event_xml, records, workers
 from .unit import Segment
 
 UNIT_CHUNKS = 512  # 32 MiB: frames of a useful size, a bounded number of bytes kept alive by them
+_LEAST = 32  # chunks; smaller units would cost more than they are worth
+_AT_A_TIME = 2048  # chunks of all units that are decoded at the same time: what bounds memory on many processors
 
 
 class Evtx:
@@ -30,8 +32,8 @@ class Evtx:
 
     def read(self, files: Sequence[Evidence], reading: Reading) -> Iterator[Batch | Problem | Progress]:
         problems: list[Problem] = []
-        size = sum(item.size for item in files)
-        for result in workers.decode(_units(_segments(files, problems)), size, reading):
+        most = _unit_size(sum(item.size for item in files), reading.jobs)
+        for result in workers.decode(_units(_segments(files, problems, most), most), reading):
             yield from result
         yield from problems
 
@@ -60,7 +62,14 @@ def _row_at(walker: bxml.Walker, offset: int) -> event_xml.Row | None:
         return None
 
 
-def _segments(evidence: Sequence[Evidence], problems: list[Problem]) -> Iterator[Segment]:
+def _unit_size(size: int, jobs: int) -> int:
+    """Chunks of a unit: so that there are enough for all threads, and not more in memory than is useful."""
+    share = size // records.CHUNK // (2 * jobs)
+    return max(min(_LEAST, UNIT_CHUNKS), min(UNIT_CHUNKS, share, _AT_A_TIME // jobs))
+
+
+def _segments(evidence: Sequence[Evidence], problems: list[Problem], most: int) -> Iterator[Segment]:
+    """Parts of files of at most so many chunks."""
     for index, item in enumerate(evidence):
         try:
             with item.path.open("rb") as log:
@@ -72,15 +81,15 @@ def _segments(evidence: Sequence[Evidence], problems: list[Problem]) -> Iterator
             problems.append(Problem(item.source, "file", header.damage, offset=0))
         held = -(-max(0, item.size - records.FILE_HEADER) // records.CHUNK)
         # One past the end, if the header counts more than there are: `records` says so.
-        for first in range(0, max(held, 1), UNIT_CHUNKS):
-            yield Segment(item, index, first, min(first + UNIT_CHUNKS, held), header)
+        for first in range(0, max(held, 1), most):
+            yield Segment(item, index, first, min(first + most, held), header)
 
 
-def _units(segments: Iterator[Segment]) -> Iterator[list[Segment]]:
+def _units(segments: Iterator[Segment], most: int) -> Iterator[list[Segment]]:
     unit: list[Segment] = []
     chunks = 0
     for segment in segments:
-        if unit and chunks + segment.last - segment.first > UNIT_CHUNKS:
+        if unit and chunks + segment.last - segment.first > most:
             yield unit
             unit, chunks = [], 0
         unit.append(segment)

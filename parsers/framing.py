@@ -7,7 +7,7 @@ few numpy operations over all of them. Every other chunk goes through `records`,
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,11 @@ class Frames:
     number: U64
 
 
+def parts(count: int, size: int) -> Iterator[slice]:
+    """So many at a time that what is made on the way stays in the processor's cache."""
+    return (slice(begin, min(begin + size, count)) for begin in range(0, count, size))
+
+
 def loads(data: U8, code: str) -> npt.NDArray[Any]:
     """Unaligned little-endian numbers: element i is the number that begins at byte i."""
     width = np.dtype(code).itemsize
@@ -50,6 +55,18 @@ def rows(data: U8, at: I64, width: int) -> U8:
         return np.empty((at.size, width), np.uint8)
     found = np.ndarray((data.size - width + 1,), f"V{width}", buffer=data.data, strides=(1,))[at]
     return found.view(np.uint8).reshape(-1, width)
+
+
+def equal(data: U8, at: I64, raw: bytes) -> Mask:
+    """At which of the places these bytes stand; all of them must fit in the data."""
+    if not raw:
+        return np.ones(at.size, bool)
+    found, wanted = rows(data, at, len(raw)), np.frombuffer(raw, np.uint8)
+    if len(raw) % 4 == 0:  # in fewer, larger numbers
+        found, wanted = found.view(np.uint32), wanted.view(np.uint32)
+    same = found == wanted
+    right: Mask = np.ones(at.size, bool) if same.all() else same.all(axis=1)
+    return right
 
 
 def sound(data: U8, used: Sequence[int]) -> Mask:

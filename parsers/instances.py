@@ -18,6 +18,7 @@ from .framing import I64, Mask
 
 _START, _TEMPLATE = 0x0F, 0x0C
 _HEAD = 10  # token, byte, template id, offset
+_RECORDS = 1 << 12  # that are read at a time
 _MAX_COUNTS = 4  # different numbers of values that instances of one template are believed to have
 
 
@@ -60,28 +61,52 @@ class Values:
     kind: npt.NDArray[np.uint8]
 
     def take(self, chosen: I64) -> Values:
-        """Those of some of the rows."""
-        return Values(self.rows[chosen], self.at[:, chosen], self.size[:, chosen], self.kind[:, chosen])
+        """Those of some of the rows, in their order."""
+        if chosen.size == self.rows.size:
+            return self
+        at, size = self.at.take(chosen, axis=1), self.size.take(chosen, axis=1)
+        return Values(self.rows[chosen], at, size, self.kind.take(chosen, axis=1))
 
 
 def values(batch: Batch, start: I64, end: I64) -> tuple[list[Values], I64]:
     """The values that stand at `start`, grouped by their number; and the records whose values don't fit."""
-    words = batch.u32
-    count = words[start].astype(np.int64)
+    count = batch.u32[start].astype(np.int64)
     groups: list[Values] = []
     left = np.ones(start.size, bool)
-    for number in np.unique(count)[:_MAX_COUNTS].tolist():
-        rows = np.flatnonzero(count == number)
-        rows = rows[start[rows] + 4 + 4 * number <= end[rows]]
+    first = start + 4
+    for number in distinct_numbers(count)[:_MAX_COUNTS]:
+        rows = np.flatnonzero((count == number) & (first + 4 * number <= end))
         if not rows.size:
             continue
-        described = np.ascontiguousarray(framing.rows(batch.data, start[rows] + 4, 4 * number).view("<u4").T)
-        size = np.bitwise_and(described, 0xFFFF, dtype=np.int64, casting="unsafe")
-        after = np.cumsum(size, axis=0)
-        after += start[rows] + 4 + 4 * number
-        if number:
-            fit = after[-1] <= end[rows]
-            rows, described, size, after = rows[fit], described[:, fit], size[:, fit], after[:, fit]
-        left[rows] = False
-        groups.append(Values(rows, after - size, size, (described >> 16).astype(np.uint8)))
+        begin = first if rows.size == first.size else first[rows]
+        found = _described(batch, rows, begin, number)
+        after = found.at[-1] + found.size[-1] if number else begin
+        fit = after <= end[rows]
+        if not fit.all():
+            found = found.take(np.flatnonzero(fit))
+        left[found.rows] = False
+        groups.append(found)
     return groups, np.flatnonzero(left)
+
+
+def _described(batch: Batch, rows: I64, begin: I64, number: int) -> Values:
+    """What the descriptors at `begin` say, so many for each record."""
+    at, size = np.empty((number, rows.size), np.int64), np.empty((number, rows.size), np.int64)
+    kind = np.empty((number, rows.size), np.uint8)
+    for part in framing.parts(rows.size, _RECORDS):
+        described = np.ascontiguousarray(framing.rows(batch.data, begin[part], 4 * number).view("<u4").T)
+        np.bitwise_and(described, 0xFFFF, out=size[:, part], casting="unsafe")
+        np.right_shift(described, 16, out=described)
+        np.copyto(kind[:, part], described, casting="unsafe")
+        after = begin[part] + 4 * number
+        for index in range(number):
+            at[index, part] = after
+            after += size[index, part]
+    return Values(rows, at, size, kind)
+
+
+def distinct_numbers(numbers: I64) -> list[int]:
+    """As np.unique, but cheap where all are the same."""
+    alike = not numbers.size or bool((numbers == numbers[0]).all())
+    found: list[int] = (numbers[:1] if alike else np.unique(numbers)).tolist()
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from io import RawIOBase
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from .decode import Counted, Decoder, is_wanted
 from .framing import I64, U8, Frames, Mask
 from .texts import Notes
 
-BATCH_CHUNKS = 128  # 8 MiB: what is worked on at a time stays near the processor
+BATCH_CHUNKS = 512  # 32 MiB: the work on arrays far outweighs the calls for it
 
 Result = list[Batch | Problem | Progress]
 
@@ -102,19 +102,22 @@ def _together(columnar: pl.DataFrame, walked: pl.DataFrame, event_id: int, sourc
 
 def _batches(unit: Unit) -> Iterator[tuple[U8, list[_Slot]]]:
     """The chunks of a unit, some at a time, in a buffer that is used again."""
-    data = np.empty(BATCH_CHUNKS * records.CHUNK, np.uint8)
+    chunks = sum(segment.last - segment.first for segment in unit.segments)
+    data = unit.decoder.pool.take(min(max(chunks, 1), BATCH_CHUNKS) * records.CHUNK)
     slots: list[_Slot] = []
     for segment in unit.segments:
         try:
-            with segment.evidence.path.open("rb") as log:
+            with segment.evidence.path.open("rb", buffering=0) as log:
                 log.seek(records.FILE_HEADER + segment.first * records.CHUNK)
-                for chunk in range(segment.first, segment.last):
-                    slot = _read(log, segment, chunk, data, len(slots))
-                    if not data[len(slots) * records.CHUNK : (len(slots) + 1) * records.CHUNK].any():
-                        _careful(unit, data, len(slots), slot)  # logs are made larger than they are filled
-                        continue
-                    slots.append(slot)
-                    if len(slots) == BATCH_CHUNKS:
+                first = segment.first
+                while first < segment.last:
+                    last = min(segment.last, first + data.size // records.CHUNK - len(slots))
+                    found, failed = _read(unit, log, segment, range(first, last), data, len(slots))
+                    slots += found
+                    if failed:  # what was read until then stays
+                        raise failed
+                    first = last
+                    if len(slots) == data.size // records.CHUNK:
                         yield data, slots
                         slots = []
         except OSError as error:
@@ -125,13 +128,36 @@ def _batches(unit: Unit) -> Iterator[tuple[U8, list[_Slot]]]:
         yield data[: len(slots) * records.CHUNK], slots
 
 
-def _read(log: BinaryIO, segment: Segment, chunk: int, data: U8, slot: int) -> _Slot:
-    place = data.data[slot * records.CHUNK : (slot + 1) * records.CHUNK]
-    used = 0
-    while used < records.CHUNK and (got := log.readinto(place[used:])):  # type: ignore[attr-defined]
-        used += got
-    place[used:] = bytes(records.CHUNK - used)
-    return _Slot(segment, chunk, used)
+def _read(
+    unit: Unit, log: RawIOBase, segment: Segment, chunks: range, data: U8, slot: int
+) -> tuple[list[_Slot], OSError | None]:
+    """Chunks of a file, from slot `slot` on, and what ended the reading early, if anything did.
+
+    Chunks that hold nothing are not kept: logs are made larger than they are filled.
+    """
+    place = data[slot * records.CHUNK : (slot + len(chunks)) * records.CHUNK]
+    used, failed = 0, None
+    try:
+        while used < place.size and (got := log.readinto(place.data[used:])):
+            used += got
+    except OSError as error:
+        failed = error
+        chunks = chunks[: used // records.CHUNK]
+        place = place[: len(chunks) * records.CHUNK]
+    place[used:] = 0
+    found = [
+        _Slot(segment, chunk, min(max(used - n * records.CHUNK, 0), records.CHUNK)) for n, chunk in enumerate(chunks)
+    ]
+    rows = place.reshape(-1, records.CHUNK)
+    empty = [n for n in np.flatnonzero(rows[:, 0] == 0).tolist() if not rows[n].any()]
+    for n in empty:
+        _careful(unit, data, slot + n, found[n])
+    if not empty:
+        return found, failed
+    kept = [n for n in range(len(found)) if n not in set(empty)]
+    for to, n in enumerate(kept):
+        rows[to] = rows[n]
+    return [found[n] for n in kept], failed
 
 
 def _missing(unit: Unit, segment: Segment) -> None:
@@ -152,7 +178,7 @@ def _decode_batch(unit: Unit, data: U8, slots: Sequence[_Slot]) -> None:
     if not frames.offset.size:
         return
     number = len(unit.buffers) + 1  # buffer 0 is that of the notes
-    batch = chunks_of.Batch(data, unit.notes, unit.names, number)
+    batch = chunks_of.Batch(data, unit.notes, unit.names, number, unit.decoder.pool)
     decoded = unit.decoder.decode(batch, frames)
     unit.buffers += batch.buffers()
     index = np.array([slot.segment.index for slot in slots], np.int64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import struct
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from hunt import schema
 from hunt.model import SYSMON, Evidence, Reading, Wants
-from parsers import evtx, unit, workers
+from parsers import evtx, unit
 from parsers.evtx import PARSER
 from samples.evtx_writer import log_bytes, sysmon_event, sysmon_process, write_log
 from tests.helpers import ROOT, Result, differences, evidence, frame_differences, gather, gather_bytes
@@ -67,7 +69,7 @@ def test_records_without_a_template_are_wanted_or_not_like_all_others(tmp_path: 
     assert gather_bytes(PARSER, tmp_path, content).numbers == [6, 900]
 
 
-# In parts: sizes of batches and units, and processes, change nothing.
+# In parts: sizes of batches and units, and threads, change nothing.
 
 
 @pytest.mark.parametrize(("batch", "one_unit"), [(1, 1), (1, 512), (2, 3), (3, 1), (128, 2)])
@@ -81,10 +83,9 @@ def test_sizes_of_batches_and_units_change_nothing(
     assert _differences(gather(PARSER, files), whole) == []
 
 
-def test_several_processes_give_what_one_gives(mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_threads_give_what_one_gives(mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = [evidence(mixed), *(evidence(path) for path in SAMPLES)]
     whole = gather(PARSER, files)
-    monkeypatch.setattr(workers, "SPREAD", 0)
     monkeypatch.setattr(evtx, "UNIT_CHUNKS", 2)
     assert _differences(gather(PARSER, files, Reading(jobs=4)), whole) == []
 
@@ -127,6 +128,29 @@ def test_a_file_that_became_shorter_is_read_as_far_as_it_goes(tmp_path: Path) ->
     before = evidence(path)
     path.write_bytes(good()[: 4096 + 65536])
     found = gather(PARSER, [before])
+    assert found.numbers == [n for n, (offset, _) in places(good()).items() if offset < 4096 + 65536]
+
+
+def test_what_stands_before_a_place_that_cannot_be_read_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.evtx"
+    path.write_bytes(good())
+    broken = 4096 + 65536 + 1000
+
+    class Disk(io.FileIO):
+        def readinto(self, buffer: object) -> int:
+            if self.tell() >= broken:
+                raise OSError(errno.EIO, "Input/output error")
+            place = memoryview(buffer)  # type: ignore[arg-type]
+            return super().readinto(place[: broken - self.tell()])
+
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, mode, **how: Disk(self) if how else opened(self, mode))
+    found = gather(PARSER, [evidence(path)])
+    assert [(problem.kind, problem.reason) for problem in found.problems] == [
+        ("file", "reading stopped: Input/output error")
+    ]
     assert found.numbers == [n for n, (offset, _) in places(good()).items() if offset < 4096 + 65536]
 
 

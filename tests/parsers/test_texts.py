@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from parsers import texts
+from parsers.pool import Pool
 from parsers.texts import Halves, Notes
 
 
@@ -26,10 +27,11 @@ def buffer_of(*given: str, first: int = 0) -> tuple[np.ndarray[tuple[int], np.dt
 def test_ascii_texts_are_views_and_all_others_are_told(first: int, chunks: int) -> None:
     chance = random.Random(first)
     given = ["x" * n for n in range(40)] + ["".join(chance.choices("ab~\0 é外", k=n)) for n in range(40)]
+    given += [f"{'y' * chance.randrange(300)}{odd}{'z' * chance.randrange(300)}" for odd in ["é", "外", ""] * 20]
     data, places = buffer_of(*given, first=first)
     data = np.concatenate([np.full(65536 * (chunks - 1), 0xEE, np.uint8), data])
     at = np.array(places, np.int64) + 65536 * (chunks - 1)
-    halves = Halves(data)
+    halves = Halves(data, Pool())
     views, plain, last = halves.views(at, np.array([len(text) for text in given], np.int64), 1)
     assert plain.tolist() == [text.isascii() for text in given]
     assert [n for n, text in zip(last.tolist(), given, strict=True) if text and text.isascii()] == [
@@ -44,7 +46,7 @@ def test_texts_at_the_very_end_of_the_data_are_read() -> None:
     data = data.copy()
     for size in (1, 5, 12, 13, 40):
         data[-2 * size :] = np.frombuffer(("y" * size).encode("utf-16-le"), np.uint8)
-        halves = Halves(data)
+        halves = Halves(data, Pool())
         views, plain, _ = halves.views(np.array([65536 - 2 * size]), np.array([size]), 1)
         assert plain.tolist() == [True]
         assert texts.series("t", views, None, [b"", halves.buffer]).to_list() == ["y" * size]
@@ -65,9 +67,9 @@ def test_what_is_not_valid_is_null() -> None:
 
 def test_guids_are_texts_as_sysmon_prints_them() -> None:
     chance = random.Random(1)
-    given = [uuid.UUID(int=chance.getrandbits(128)) for _ in range(50)]
+    given = [uuid.UUID(int=chance.getrandbits(128)) for _ in range(5000)]
     data = np.frombuffer(b"".join(guid.bytes_le for guid in given), np.uint8)
-    rows = texts.guid_texts(data, np.arange(50) * 16)
+    rows = texts.guid_texts(data.reshape(-1, 16))
     views = texts.fixed_views(rows, 0, 0)
     assert texts.series("g", views, None, [rows.ravel()]).to_list() == [f"{{{guid}}}".upper() for guid in given]
 
