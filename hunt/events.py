@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import cast
 
 import polars as pl
 
@@ -39,7 +38,7 @@ class Events:
         self._census.append(batch.census)
         for kind, frame in batch.frames.items():
             self._types.setdefault(kind.key, kind)
-            self._batches.setdefault(kind.key, []).append(_compact(frame))
+            self._batches.setdefault(kind.key, []).append(schema.compact(frame))
             self._ready.pop(kind.key, None)
 
     def types(self) -> tuple[EventType, ...]:
@@ -77,12 +76,6 @@ class Events:
             met = _once(_joined(batches, kind.event_id)) if batches else _none(kind)
             self._ready[kind.key] = _complete(met, kind, self._expected.get(kind.key, set()))
         return self._ready[kind.key]
-
-
-def _compact(frame: pl.DataFrame) -> pl.DataFrame:
-    """With texts of its own: decoded ones point into what was decoded, and would keep all of it in memory."""
-    texts = [c for c, dtype in frame.schema.items() if dtype == pl.String]
-    return frame.with_columns(cast(pl.Series, pl.from_arrow(frame[c].to_arrow())).alias(c) for c in texts)
 
 
 def _unparsed(column: pl.Series) -> int:

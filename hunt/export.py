@@ -20,8 +20,9 @@ from hunt.output._rows import harmless, safe_cells
 
 SUFFIXES = (".parquet", ".csv")
 
+_GROUP = 1 << 18  # rows of a row group, at most
 # Rows that are worth a row group of their own; smaller batches wait for more.
-_ROWS = 65_536
+_ROWS = 8_192
 
 
 class Writer:
@@ -51,7 +52,8 @@ class Writer:
         self.rows += frame.height
         if not _alike(self._waiting, frame):
             self._flush()
-        self._waiting.append(frame)
+        # What waits must not keep all that was decoded with it in memory.
+        self._waiting.append(frame if frame.height >= _ROWS else schema.compact(frame))
         if sum(waiting.height for waiting in self._waiting) >= _ROWS:
             self._flush()
 
@@ -99,7 +101,8 @@ class Writer:
 
 def _alike(frames: list[pl.DataFrame], frame: pl.DataFrame) -> bool:
     """Whether columns of the same name are of the same type: those of two providers may not be."""
-    return all(other.schema.get(c, dtype) == dtype for other in frames for c, dtype in frame.schema.items())
+    types = schema.dtypes(frame).items()
+    return all(met.get(c, dtype) == dtype for other in frames for met in (schema.dtypes(other),) for c, dtype in types)
 
 
 def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
@@ -111,10 +114,10 @@ class _Part:
 
     def __init__(self, path: Path, first: pl.DataFrame) -> None:
         self.columns = first.columns
-        self.schema = first.schema
+        self.types = schema.dtypes(first)
 
     def takes(self, frame: pl.DataFrame) -> bool:
-        return all(self.schema.get(column) == dtype for column, dtype in frame.schema.items())
+        return all(self.types.get(column) == dtype for column, dtype in schema.dtypes(frame).items())
 
     def fitted(self, frame: pl.DataFrame) -> pl.DataFrame:
         missing = [column for column in self.columns if column not in frame.columns]
@@ -134,7 +137,9 @@ class _ParquetPart(_Part):
         self.file = pq.ParquetWriter(path, self.arrow, compression="zstd", compression_level=1)
 
     def write(self, frame: pl.DataFrame) -> None:
-        self.file.write_table(self.fitted(frame).to_arrow().cast(self.arrow), row_group_size=_ROWS * 4)
+        table = self.fitted(frame).to_arrow()
+        # A cast imports half of Arrow, and is needed only where a column was null throughout.
+        self.file.write_table(table if table.schema == self.arrow else table.cast(self.arrow), row_group_size=_GROUP)
 
     def close(self) -> None:
         self.file.close()
@@ -223,7 +228,7 @@ _LONGEST = 120  # characters; file systems stop at 255 bytes, and paths on Windo
 
 def _harmless(frame: pl.DataFrame) -> pl.DataFrame:
     """For CSV: flat, and safe for spreadsheets, names of columns too: they are the evidence's."""
-    lists = [c for c, dtype in frame.schema.items() if dtype == schema.TEXTS]
+    lists = [c for c, dtype in schema.dtypes(frame).items() if dtype == schema.TEXTS]
     shown = harmless(_flat(frame), exempt=lists)
     names = safe_cells(pl.Series(shown.columns, dtype=pl.String)).to_list()
     unique = [name if names.index(name) == place else f"{name}#{place}" for place, name in enumerate(names)]
@@ -232,8 +237,8 @@ def _harmless(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
     """For CSV: lists as JSON arrays, times as ISO 8601 with nine decimals, so that all of them is kept."""
-    times = [c for c, dtype in frame.schema.items() if isinstance(dtype, pl.Datetime)]
-    lists = [c for c, dtype in frame.schema.items() if dtype == schema.TEXTS]
+    times = [c for c, dtype in schema.dtypes(frame).items() if isinstance(dtype, pl.Datetime)]
+    lists = [c for c, dtype in schema.dtypes(frame).items() if dtype == schema.TEXTS]
     return frame.with_columns(
         *(pl.col(c).dt.strftime("%Y-%m-%dT%H:%M:%S%.9fZ") for c in times),
         *(_json_list(pl.col(c)).alias(c) for c in lists),

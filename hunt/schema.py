@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
+from typing import cast
 
 import polars as pl
 
@@ -158,22 +159,28 @@ def column_name(field: str) -> str:
 
 
 def conform(
-    frame: pl.DataFrame, event_id: int, providers: Iterable[str | None] = (), ready: Collection[str] = ()
+    frame: pl.DataFrame,
+    event_id: int,
+    providers: Iterable[str | None] = (),
+    ready: Collection[str] = (),
+    own: Iterable[str | None] | None = None,
 ) -> pl.DataFrame:
     """Events of one type as text to the columns and types of this module: CORE, SYSTEM, then the frame's own fields.
 
     What is typed already stays. A text that does not fit its column becomes null there and stays in `unparsed`; "" in
     a column that is not text is null. `providers`: others whose events will stand in the same frame;
-    `ready`: text columns that are as they should be.
+    `ready`: text columns that are as they should be; `own`: the frame's providers, where they are known.
     """
-    own = frame["provider"].unique() if "provider" in frame.columns else ()
+    if own is None:
+        own = frame["provider"].unique() if "provider" in frame.columns else ()
     by_kind = kinds((*own, *providers), event_id)
     # A number that was read as another provider's kind is read again: frames of both must agree.
-    numbers = [c for c in frame.columns if c in by_kind and frame.schema[c].is_integer()]
-    strange = [c for c in numbers if frame.schema[c] != by_kind[c].dtype]
+    types = dtypes(frame)
+    strange = [c for c, dtype in types.items() if c in by_kind and dtype.is_integer() and dtype != by_kind[c].dtype]
     if strange:
+        types |= dict.fromkeys(strange, pl.String())
         frame = frame.with_columns(pl.col(c).cast(pl.String) for c in strange)
-    texts = {c: by_kind[c] for c in frame.columns if c in by_kind and c not in ready and frame.schema[c] == pl.String}
+    texts = {c: by_kind[c] for c, dtype in types.items() if c in by_kind and c not in ready and dtype == pl.String}
     parsed = frame
     if texts:
         parsed = frame.with_columns(_read(pl.col(c), kind).alias(c) for c, kind in texts.items())
@@ -271,6 +278,17 @@ def _merged(frame: pl.DataFrame, misfits: pl.Series) -> pl.Series:
     before, now = frame["unparsed"].alias("before").to_frame().with_columns(misfits).get_columns()
     both = pl.concat_str(pl.col("before").str.head(-1), pl.lit(","), pl.col("unparsed").str.slice(1))
     return pl.DataFrame([before, now]).select(pl.coalesce(both, "before", "unparsed").alias("unparsed"))[:, 0]
+
+
+def dtypes(frame: pl.DataFrame) -> dict[str, pl.DataType]:
+    """The types of a frame's columns. Its `schema` is checked anew, column by column, each time it is asked for."""
+    return dict(zip(frame.columns, frame.dtypes, strict=True))
+
+
+def compact(frame: pl.DataFrame) -> pl.DataFrame:
+    """With texts of its own: decoded ones point into what was decoded, and would keep all of it in memory."""
+    texts = [c for c, dtype in dtypes(frame).items() if dtype in (pl.String, TEXTS)]
+    return frame.with_columns(cast(pl.Series, pl.from_arrow(frame[c].to_arrow())).alias(c) for c in texts)
 
 
 def census(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:

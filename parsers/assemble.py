@@ -24,6 +24,7 @@ Buffers = Sequence[U8 | bytes]
 class Placed:
     """A piece with where its records stand: `place` orders them over all files."""
 
+    provider: str | None
     columns: Mapping[str, Column]
     place: I64
     number: U64
@@ -42,12 +43,12 @@ def frame(pieces: Sequence[Placed], event_id: int, sources: Sequence[str], buffe
     told = [
         pl.Series("event_id", [event_id], dtype=pl.UInt32).new_from_index(0, rows.count),
         pl.Series("record_number", rows.joined([piece.number for piece in pieces])),
-        pl.Series("source", sources, dtype=pl.String).gather(rows.joined([piece.source for piece in pieces])),
+        pl.Series("source", sources, dtype=pl.String)[pl.Series(rows.joined([piece.source for piece in pieces]))],
         pl.Series("offset", rows.joined([piece.offset for piece in pieces])),
         pl.Series("recovered", rows.joined([piece.recovered for piece in pieces])),
     ]
     whole = pl.DataFrame([*(column for column in made if column.dtype != schema.TEXTS or column.count()), *told])
-    return schema.conform(whole, event_id, ready=ready)
+    return schema.conform(whole, event_id, ready=ready, own={piece.provider for piece in pieces})
 
 
 class _Rows:

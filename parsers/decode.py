@@ -40,6 +40,7 @@ class Piece:
     """Columns of some records of one event type; `records` are positions in the batch's frames, ascending."""
 
     records: I64
+    provider: str | None
     columns: Mapping[str, Column]
 
 
@@ -261,7 +262,7 @@ class Decoder:
             group = group.take(np.flatnonzero(~bad))
         out.counted.append(Counted(group.found.rows, group.event_id, group.names))
         if group.found.rows.size:
-            out.pieces.setdefault(kind, []).append(Piece(group.found.rows, made))
+            out.pieces.setdefault(kind, []).append(Piece(group.found.rows, provider, made))
 
     def _columns(
         self, batch: Batch, reader: Reader, part: _Group | _Section, wanted: frozenset[str]

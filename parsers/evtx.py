@@ -17,7 +17,7 @@ from hunt.model import Batch, EventType, Evidence, Problem, Progress, Reading
 from . import bxml, event_xml, records, workers
 from .unit import Segment
 
-UNIT_CHUNKS = 512  # 32 MiB: frames of a useful size, a bounded number of bytes kept alive by them
+UNIT_CHUNKS = 256  # 16 MiB: frames of a useful size, a bounded number of bytes kept alive by them
 _LEAST = 32  # chunks; smaller units would cost more than they are worth
 _AT_A_TIME = 2048  # chunks of all units that are decoded at the same time: what bounds memory on many processors
 

@@ -15,13 +15,20 @@ _MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
 def read(characters: npt.NDArray[np.uint16]) -> I64 | None:
     """ns since 1970 of rows of WRITTEN characters; None if one is no time as `hunt.schema` reads them."""
-    if not all((characters[:, place] == ord(sign)).all() for place, sign in _OTHERS.items()):
+    if characters.max(initial=0) > ord(":"):  # the highest of all signs that occur
         return None
-    digits = characters[:, _DIGITS].astype(np.int64) - ord("0")
-    if digits.min(initial=0) < 0 or digits.max(initial=0) > 9:
+    # A row for each place, of small numbers: little memory to go through.
+    signs = np.ascontiguousarray(characters.astype(np.uint8).T)
+    if not all((signs[place] == ord(sign)).all() for place, sign in _OTHERS.items()):
         return None
-    year = digits[:, 0] * 1000 + digits[:, 1] * 100 + digits[:, 2] * 10 + digits[:, 3]
-    month, day, hour, minute, second = (digits[:, at] * 10 + digits[:, at + 1] for at in (4, 6, 8, 10, 12))
+    digits = signs[_DIGITS] - np.uint8(ord("0"))
+    if digits.max(initial=0) > 9:
+        return None
+    ten = np.uint8(10)
+    century, rest, month, day, hour, minute, second = (
+        (digits[at] * ten + digits[at + 1]).astype(np.int64) for at in range(0, 14, 2)
+    )
+    year = century * 100 + rest
     if month.min(initial=1) < 1 or month.max(initial=1) > 12:
         return None
     leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
@@ -29,7 +36,7 @@ def read(characters: npt.NDArray[np.uint16]) -> I64 | None:
     fits = (year >= 1678) & (year <= 2261) & (day >= 1) & (day <= longest)  # the years that ns can tell
     if not (fits & (hour <= 23) & (minute <= 59) & (second <= 59)).all():
         return None
-    milli = digits[:, 14] * 100 + digits[:, 15] * 10 + digits[:, 16]
+    milli = (digits[14] * ten + digits[15]).astype(np.int64) * 10 + digits[16]
     seconds = ((_days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second
     since: I64 = (seconds * 1000 + milli) * 1_000_000
     return since

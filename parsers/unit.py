@@ -20,7 +20,7 @@ from .decode import Counted, Decoder, is_wanted
 from .framing import I64, U8, Frames, Mask
 from .texts import Notes
 
-BATCH_CHUNKS = 512  # 32 MiB: the work on arrays far outweighs the calls for it
+BATCH_CHUNKS = 256  # 16 MiB: the work on arrays far outweighs the calls for it
 
 Result = list[Batch | Problem | Progress]
 
@@ -192,6 +192,7 @@ def _decode_batch(unit: Unit, data: U8, slots: Sequence[_Slot]) -> None:
         for piece in pieces:
             rows = piece.records
             placed = assemble.Placed(
+                piece.provider,
                 piece.columns,
                 place[rows],
                 frames.number[rows],
