@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 import polars as pl
 import pyarrow as pa
@@ -22,7 +23,7 @@ SUFFIXES = (".parquet", ".csv")
 
 _GROUP = 1 << 18  # rows of a row group, at most
 # Rows that are worth a row group of their own; smaller batches wait for more.
-_ROWS = 8_192
+_ROWS = 65_536
 
 
 class Writer:
@@ -39,7 +40,7 @@ class Writer:
         self.path = path
         self.rows = 0
         self._columns = columns
-        self._waiting: list[pl.DataFrame] = []
+        self._waiting: list[pa.Table] = []
         self._parts: list[Path] = []
         self._part: _Part | None = None
         self._folder = tempfile.TemporaryDirectory(prefix=".evtx-hunt-", dir=path.parent, ignore_cleanup_errors=True)
@@ -48,28 +49,29 @@ class Writer:
         return self
 
     def write(self, frame: pl.DataFrame) -> None:
-        """Take a frame of `schema`'s columns; it is not kept beyond the next few."""
+        """Take a frame of `schema`'s columns."""
         self.rows += frame.height
-        if not _alike(self._waiting, frame):
+        # As Arrow has it: copied, so that what waits does not keep all that was decoded with it in memory.
+        table = frame.to_arrow()
+        if not _alike(self._waiting, table):
             self._flush()
-        # What waits must not keep all that was decoded with it in memory.
-        self._waiting.append(frame if frame.height >= _ROWS else schema.compact(frame))
-        if sum(waiting.height for waiting in self._waiting) >= _ROWS:
+        self._waiting.append(table)
+        if sum(waiting.num_rows for waiting in self._waiting) >= _ROWS:
             self._flush()
 
     def _flush(self) -> None:
         if not self._waiting:
             return
-        frame = _joined(self._waiting)
-        if self.path.suffix.lower() == ".csv":
-            frame = _harmless(frame)
+        # Columns that some lack are null there.
+        table = pa.concat_tables(self._waiting, promote_options="default")
         self._waiting = []
-        if self._part is None or not self._part.takes(frame):
+        suffix = self.path.suffix.lower()
+        if self._part is None or not self._part.takes(table):
             self._end_part()
-            path = Path(self._folder.name) / f"{len(self._parts)}{self.path.suffix.lower()}"
-            self._part = _CsvPart(path, frame) if path.suffix == ".csv" else _ParquetPart(path, frame)
+            path = Path(self._folder.name) / f"{len(self._parts)}{suffix}"
+            self._part = _CsvPart(path, table) if suffix == ".csv" else _ParquetPart(path, table)
             self._parts.append(path)
-        self._part.write(frame)
+        self._part.write(table)
 
     def _end_part(self) -> None:
         if self._part:
@@ -81,7 +83,7 @@ class Writer:
     ) -> None:
         with self._folder:
             if kind is None:
-                self._waiting = self._waiting or ([] if self._parts else [self._columns])
+                self._waiting = self._waiting or ([] if self._parts else [self._columns.to_arrow()])
                 self._flush()
             self._end_part()
             if kind is None and self._parts:
@@ -99,31 +101,33 @@ class Writer:
         return whole
 
 
-def _alike(frames: list[pl.DataFrame], frame: pl.DataFrame) -> bool:
+def _alike(tables: list[pa.Table], table: pa.Table) -> bool:
     """Whether columns of the same name are of the same type: those of two providers may not be."""
-    types = schema.dtypes(frame).items()
-    return all(met.get(c, dtype) == dtype for other in frames for met in (schema.dtypes(other),) for c, dtype in types)
-
-
-def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    return frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal")
+    types = dict(zip(table.schema.names, table.schema.types, strict=True))
+    return all(types.get(field.name, field.type) == field.type for other in tables for field in other.schema)
 
 
 class _Part:
-    """A file that takes frames of the same columns."""
+    """A file that takes tables of the same columns."""
 
-    def __init__(self, path: Path, first: pl.DataFrame) -> None:
-        self.columns = first.columns
-        self.types = schema.dtypes(first)
+    def __init__(self, path: Path, first: pa.Table) -> None:
+        self.path = path
+        self.schema: pa.Schema = first.schema
 
-    def takes(self, frame: pl.DataFrame) -> bool:
-        return all(self.types.get(column) == dtype for column, dtype in schema.dtypes(frame).items())
+    def takes(self, table: pa.Table) -> bool:
+        """Whether it has all of the table's columns."""
+        places = (self.schema.get_field_index(field.name) for field in table.schema)
+        return all(p >= 0 and self.schema.field(p).type == f.type for p, f in zip(places, table.schema, strict=True))
 
-    def fitted(self, frame: pl.DataFrame) -> pl.DataFrame:
-        missing = [column for column in self.columns if column not in frame.columns]
-        return frame.with_columns(pl.lit(None).alias(c) for c in missing).select(self.columns)
+    def fitted(self, table: pa.Table) -> pa.Table:
+        """All columns in their order, those that the table lacks null."""
+        if table.schema == self.schema:
+            return table
+        there = set(table.column_names)
+        columns = [table[f.name] if f.name in there else pa.nulls(table.num_rows, f.type) for f in self.schema]
+        return pa.Table.from_arrays(columns, schema=self.schema)
 
-    def write(self, frame: pl.DataFrame) -> None:
+    def write(self, table: pa.Table) -> None:
         raise NotImplementedError
 
     def close(self) -> None:
@@ -131,28 +135,26 @@ class _Part:
 
 
 class _ParquetPart(_Part):
-    def __init__(self, path: Path, first: pl.DataFrame) -> None:
+    def __init__(self, path: Path, first: pa.Table) -> None:
         super().__init__(path, first)
-        self.arrow: pa.Schema = first.clear().to_arrow().schema
-        self.file = pq.ParquetWriter(path, self.arrow, compression="zstd", compression_level=1)
+        self.file = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1)
 
-    def write(self, frame: pl.DataFrame) -> None:
-        table = self.fitted(frame).to_arrow()
-        # A cast imports half of Arrow, and is needed only where a column was null throughout.
-        self.file.write_table(table if table.schema == self.arrow else table.cast(self.arrow), row_group_size=_GROUP)
+    def write(self, table: pa.Table) -> None:
+        self.file.write_table(self.fitted(table), row_group_size=_GROUP)
 
     def close(self) -> None:
         self.file.close()
 
 
 class _CsvPart(_Part):
-    def __init__(self, path: Path, first: pl.DataFrame) -> None:
+    def __init__(self, path: Path, first: pa.Table) -> None:
         super().__init__(path, first)
         self.file = path.open("wb")
         self.header = True
 
-    def write(self, frame: pl.DataFrame) -> None:
-        self.fitted(frame).write_csv(self.file, include_header=self.header)
+    def write(self, table: pa.Table) -> None:
+        frame = cast(pl.DataFrame, pl.from_arrow(self.fitted(table)))
+        _harmless(frame).write_csv(self.file, include_header=self.header)
         self.header = False
 
     def close(self) -> None:

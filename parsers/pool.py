@@ -32,7 +32,7 @@ class Pool:
         idle = [place for place in range(len(self._owners)) if _references(self._owners, place) == _IDLE]
         # Not one that is far too large: the next that asks may need that much.
         for place in idle:
-            if size <= _room(self._owners[place]) <= _MOST * size:
+            if size <= _room(self._owners[place]) <= _MOST * (size + _HUGE):
                 return _aligned(self._owners[place], size)
         owner = _fresh(size)
         if len(self._owners) < _KEPT:

@@ -236,12 +236,19 @@ def fixed_views(texts: U8, buffer: int, start: int) -> Views:
 
 def series(name: str, views: Views, valid: Mask | None, buffers: Sequence[U8 | bytes]) -> pl.Series:
     """A String series over the views; the buffers are shared, not copied, and must not change."""
-    validity = None if valid is None or valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
     shared = [pa.py_buffer(buffer) for buffer in buffers]
     array = pa.Array.from_buffers(
-        pa.string_view(), len(views), [validity, pa.py_buffer(np.ascontiguousarray(views)), *shared]
+        pa.string_view(), len(views), [None, pa.py_buffer(np.ascontiguousarray(views)), *shared]
     )
-    return pl.Series(_Exported(array)).alias(name)
+    column = pl.Series(_Exported(array)).alias(name)
+    if valid is None or valid.all():
+        return column
+    # Nulls are set by Polars: were they a buffer of this array, they alone would keep all others of it, the texts', in
+    # memory when the column is copied.
+    return column.zip_with(pl.Series(valid), _NO_TEXT)
+
+
+_NO_TEXT = pl.Series([None], dtype=pl.String)
 
 
 @dataclass(frozen=True, slots=True)

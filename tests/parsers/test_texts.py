@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import uuid
+import weakref
 
 import numpy as np
 import pytest
 
+from hunt import schema
 from parsers import texts
 from parsers.pool import Pool
 from parsers.texts import Halves, Notes
@@ -116,3 +118,16 @@ def test_values_are_read_once_each_and_refused_ones_told() -> None:
     assert fits.tolist() == [True, False, True, False]
     assert texts.series("t", views, fits, [b""]).to_list() == ["yes", None, "yes", None]
     assert sorted(asked) == [b"no", b"yes"]
+
+
+def test_a_copy_of_a_column_with_nulls_does_not_keep_the_buffers_of_its_texts() -> None:
+    notes, buffer = Notes(), np.frombuffer(b"a text of many letters, and another one", np.uint8).copy()
+    views = notes.views(["in its place"])
+    far = np.array([[22 | int.from_bytes(b"a te", "little") << 32, 1]], np.uint64)
+    column = texts.series("t", np.concatenate([views, far]), np.array([False, True]), [b"", buffer])
+    assert column.to_list() == [None, "a text of many letters"]
+    kept = weakref.ref(buffer)
+    copied = schema.compact(column.to_frame())
+    del column, buffer
+    assert kept() is None
+    assert copied["t"].to_list() == [None, "a text of many letters"]
