@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
 from hunt.events import printed
 from hunt.evidence import Collection
+from hunt.model import Batch, Evidence, Parser
+
+Reader = Callable[[Parser, Evidence, Sequence[int]], Batch]  # as Parser.records; raises OSError
 
 
-def complete(events: pl.DataFrame, collected: Collection) -> pl.DataFrame:
+def complete(events: pl.DataFrame, collected: Collection, read: Reader) -> pl.DataFrame:
     """EVENT_COLUMNS with `fields` as the first of each event's sources has them, all of them.
 
     What can't be read a second time keeps the fields that the hunt has seen.
@@ -24,7 +28,7 @@ def complete(events: pl.DataFrame, collected: Collection) -> pl.DataFrame:
             continue
         item, parser = files[str(path)]
         try:
-            batch = parser.records(item, rows["offset"].to_list())
+            batch = read(parser, item, rows["offset"].to_list())
         except OSError:
             continue
         for kind, frame in batch.frames.items():

@@ -11,3 +11,15 @@ class EvidenceError(HuntError):
 
 class QueryError(HuntError):
     """A named query does not exist, or none of the named ones could run."""
+
+
+class ContainerError(Exception):
+    """A container, or a member of one, that can't be read (on): damaged, encrypted. Data: it becomes a Problem."""
+
+
+class PartOfAnotherError(ContainerError):
+    """A file that is read with another one, as the further segments of a disk image are: nothing is lost."""
+
+
+class LimitError(ContainerError):
+    """A limit of unpacking is passed: nothing more of this container is read."""

@@ -7,13 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import polars as pl
 
 from hunt import schema
+from hunt.duplicates import SOURCES, once
 from hunt.model import Batch, EventType, Need, Settings, Wants
-
-SOURCES = pl.List(pl.Struct({"path": pl.String, "offset": pl.UInt64}))
-
-# Copies of an event in another log differ in where they stand; forwarded ones in their rendered texts as well.
-_PLACE = frozenset({"source", "offset", "record_number", "recovered"})
-_RENDERED = "RenderingInfo."
 
 
 class Events:
@@ -25,6 +20,7 @@ class Events:
         self._types: dict[tuple[str, int], EventType] = {}
         self._ready: dict[tuple[str, int], pl.DataFrame] = {}
         self._census: list[pl.DataFrame] = []
+        self._recovered: list[pl.DataFrame] = []
         self._expected: dict[tuple[str, int], set[str]] = {}
         for need in needs:
             self._expected.setdefault(need.event_type.key, set()).update(need.columns)
@@ -39,6 +35,8 @@ class Events:
         for kind, frame in batch.frames.items():
             self._types.setdefault(kind.key, kind)
             self._batches.setdefault(kind.key, []).append(schema.compact(frame))
+            if frame["recovered"].any():  # stale records are in no census
+                self._recovered.append(frame.filter("recovered").select("host", "channel", "event_id").unique())
             self._ready.pop(kind.key, None)
 
     def types(self) -> tuple[EventType, ...]:
@@ -59,7 +57,8 @@ class Events:
 
     def hosts(self, kind: EventType | None = None) -> tuple[str, ...]:
         """Hosts that have events (of one type), as first printed, sorted; names that differ in case are one."""
-        met = self.census().drop_nulls("host")
+        counted = self.census().select("host", "channel", "event_id")
+        met = pl.concat([counted, *self._recovered]).drop_nulls("host")
         if kind:
             channel, event_id = kind.key
             met = met.filter(pl.col("channel").fill_null("").str.to_lowercase() == channel, event_id=event_id)
@@ -73,7 +72,7 @@ class Events:
     def _distinct(self, kind: EventType) -> pl.DataFrame:
         if kind.key not in self._ready:
             batches = self._batches.get(kind.key)
-            met = _once(_joined(batches, kind.event_id)) if batches else _none(kind)
+            met = once(_joined(batches, kind.event_id)) if batches else _none(kind)
             self._ready[kind.key] = _complete(met, kind, self._expected.get(kind.key, set()))
         return self._ready[kind.key]
 
@@ -98,31 +97,16 @@ def _joined(batches: list[pl.DataFrame], event_id: int) -> pl.DataFrame:
     """Batches as one frame. A field may be listed for one provider and not for the other that was met alone."""
     providers = {p for batch in batches for p in batch["provider"].unique()}
     alike = [schema.conform(b, event_id, providers) if len(providers) > 1 else b for b in batches]
-    return pl.concat(alike, how="diagonal").sort("source", "offset", maintain_order=True)
+    return _in_place(pl.concat(alike, how="diagonal"))
 
 
-def _once(frame: pl.DataFrame) -> pl.DataFrame:
-    """Each event once, `sources` telling everywhere it stands: same host, record id, time and payload."""
-    place = pl.struct(pl.col("source").alias("path"), "offset").alias("sources")
-    numbered = frame.with_row_index("_row")
-    identity = (pl.col("host").str.to_lowercase().alias("_host"), "record_id", "logged")
-    repeated = numbered.select(pl.struct(*identity).is_duplicated())[:, 0]
-    alone = numbered.filter(~repeated).with_columns(pl.concat_list(place))
-    if not repeated.any():
-        return alone.drop("_row")
-    payload = [c for c in frame.columns if c not in _PLACE and not c.startswith(_RENDERED) and c != "host"]
-    copies = (
-        numbered.filter(repeated)
-        .with_columns(pl.struct(payload).hash().alias("_payload"), place)
-        .group_by(*identity, "_payload", maintain_order=True)
-        .agg(
-            pl.col(c).first() if c != "sources" else pl.col(c)
-            for c in ("_row", *frame.columns, "sources")
-            if c not in ("record_id", "logged")
-        )
-    )
-    together = pl.concat([alone, copies.select(alone.columns)]).sort("_row")
-    return together.drop("_row")
+def _in_place(frame: pl.DataFrame) -> pl.DataFrame:
+    """By source and offset. As they mostly are: sorting them again costs more than all else here."""
+    source, offset = pl.col("source"), pl.col("offset")
+    later = (source > source.shift()) | ((source == source.shift()) & (offset >= offset.shift()))
+    if frame.height < 2 or frame.select(later.slice(1).all(ignore_nulls=False)).item():
+        return frame
+    return frame.sort("source", "offset", maintain_order=True)
 
 
 def printed(rows: pl.DataFrame, event_id: int) -> Iterator[Mapping[str, object]]:

@@ -1,83 +1,156 @@
-"""Find evidence files, name them, tell their format by content. Everything is opened read-only."""
+"""Find evidence, name it, tell its format by content; archives are opened on the way. All is opened read-only."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Container as Names
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
+from hunt import sources
 from hunt.errors import EvidenceError
-from hunt.model import Evidence, Parser, Problem
+from hunt.model import Container, Evidence, Opening, Parser, Problem
+from hunt.sources import Found, Unique
+from hunt.spool import Spool
+from hunt.streams import HEAD, exactly
+from hunt.unpack import Formats, Log, Opened, Outcome, Skipped, Unpacker
 
-HEAD = 8192  # bytes a parser sees of a file to know its own
 _BLOCK = 1 << 20
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What lies under the arguments, in a stable order: files with parsers, what can't be read, what is foreign."""
+    """What lies under the arguments, in a stable order: files with parsers, what can't be read, what is foreign.
+
+    `containers`: archives and images that were opened, also those inside others, whose `path` is gone.
+    """
 
     files: tuple[tuple[Evidence, Parser], ...]
     problems: tuple[Problem, ...]
     skipped: tuple[str, ...]
+    containers: tuple[Evidence, ...] = ()
 
 
+@contextmanager
 def collect(
-    arguments: Sequence[Path], parsers: Sequence[Parser], leave_out: Path | None = None, hashed: bool = True
-) -> Collection:
+    arguments: Sequence[Path],
+    parsers: Sequence[Parser],
+    containers: Sequence[Container] = (),
+    opening: Opening | None = None,
+    leave_out: Path | None = None,
+    hashed: bool = True,
+    begin: Callable[[str], None] = lambda source: None,
+    avoid: Names[str] = (),
+) -> Iterator[Collection]:
     """All evidence under files and folders, each file once; `leave_out` is a folder of results, not evidence.
 
-    `hashed`: with SHA-256, for which every file is read once more; without, it is "".
+    What archives hold are temporary files, gone when the context is left. `hashed`: with SHA-256, for which every file
+    is read once more; without, it is "". A parser is asked before a container. `begin` is told of each container before
+    it is opened, and of "" after it; those in `avoid` are not opened.
 
     Raises EvidenceError if an argument does not exist or nothing can be read at all.
     """
-    files: list[tuple[Evidence, Parser]] = []
-    problems: list[Problem] = []
-    skipped: list[str] = []
-    for found in _sources(arguments, leave_out):
-        if isinstance(found, Problem):
-            problems.append(found)
-            continue
-        try:
-            parser = _parser_for(found.path, parsers)
-            if parser:
-                files.append((_identified(found, hashed), parser))
-                continue
-            size = found.path.stat().st_size
-        except OSError as error:
-            problems.append(Problem(found.source, "file", f"can't be opened: {error.strerror or error}"))
-            continue
-        if found.expected:
-            reason = "is empty" if not size else f"no parser knows this format (have: {_names(parsers)})"
-            problems.append(Problem(found.source, "file", reason))
-        else:
-            skipped.append(found.source)
-    if not files:
-        raise EvidenceError(_nothing(arguments, problems, skipped))
-    return Collection(tuple(files), tuple(problems), tuple(skipped))
+    with Spool(arguments) as spool:
+        found = _Sorted()
+        unique = Unique()
+        formats = Formats(parsers, containers)
+        unpacker = Unpacker(formats, opening or Opening(), spool, unique, hashed, begin, avoid)
+        for entry in sources.find(arguments, leave_out):
+            if isinstance(entry, Problem):
+                found.problems.append(entry)
+            else:
+                found.take(_outcomes(entry, unique(entry.source), formats, unpacker, hashed))
+        if not found.files:
+            raise EvidenceError(_nothing(arguments, found.problems, found.skipped))
+        yield Collection(tuple(found.files), tuple(found.problems), tuple(found.skipped), tuple(found.containers))
 
 
 def identify(path: Path, source: str | None = None) -> Evidence:
     """Hash and size a file (bytes) without changing it. Raises OSError if it can't be read."""
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            size += len(block)
-    return Evidence(path, source or path.name, size, digest.hexdigest())
+    with path.open("rb", buffering=0) as file:
+        size, digest = _hashed(file, b"")
+    return Evidence(path, source or path.name, size, digest)
 
 
-def _identified(found: _Found, hashed: bool) -> Evidence:
-    if hashed:
-        return identify(found.path, found.source)
-    return Evidence(found.path, found.source, found.path.stat().st_size, "")
+@dataclass(slots=True)
+class _Sorted:
+    """Outcomes by what they are."""
+
+    files: list[tuple[Evidence, Parser]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    containers: list[Evidence] = field(default_factory=list)
+
+    def take(self, outcomes: Iterator[Outcome]) -> None:
+        for outcome in outcomes:
+            match outcome:
+                case Log():
+                    self.files.append((outcome.evidence, outcome.parser))
+                case Opened():
+                    self.containers.append(outcome.evidence)
+                case Skipped():
+                    self.skipped.append(outcome.source)
+                case Problem():
+                    self.problems.append(outcome)
 
 
-def _names(parsers: Iterable[Parser]) -> str:
-    return ", ".join(parser.name for parser in parsers)
+def _outcomes(found: Found, source: str, formats: Formats, unpacker: Unpacker, hashed: bool) -> Iterator[Outcome]:
+    """What one file gives: opened once, for its first bytes, its size and its hash."""
+    try:
+        with open(found.path, "rb", buffering=0) as file:  # noqa: PTH123 - most files are of no interest, and many
+            head = exactly(file, HEAD)
+            parser = formats.parser(head)
+            container = None if parser else formats.container(head)
+            evidence = _identified(source, found, file, head, hashed) if parser or container else None
+    except OSError as error:
+        yield Problem(source, "file", f"can't be opened: {error.strerror or error}")
+        return
+    if evidence and parser:
+        yield Log(evidence, parser)
+    elif evidence and container:
+        yield Opened(evidence)
+        yield from _held(unpacker.open(evidence.path, source, container), found, source)
+    elif found.expected:
+        yield Problem(source, "file", formats.unknown(empty=not head))
+    else:
+        yield Skipped(source)
+
+
+def _held(outcomes: Iterator[Outcome], found: Found, source: str) -> Iterator[Outcome]:
+    """What a container holds; nothing to read in one that was named is a problem."""
+    some = told = False
+    for outcome in outcomes:
+        some = some or isinstance(outcome, Log)
+        told = told or isinstance(outcome, Problem) or outcome == Skipped(source)  # the latter: read with another
+        yield outcome
+    if found.expected and not some and not told:
+        yield Problem(source, "file", "holds no event log")
+
+
+def _identified(source: str, found: Found, file: BinaryIO, head: bytes, hashed: bool) -> Evidence:
+    size, digest = _hashed(file, head) if hashed else (found.size, "")
+    return Evidence(Path(found.path), source, size, digest, _modified(found))
+
+
+def _hashed(file: BinaryIO, head: bytes) -> tuple[int, str]:
+    """(bytes, SHA-256) of a file whose first bytes were read already."""
+    digest, size = hashlib.sha256(head), len(head)
+    while block := file.read(_BLOCK):
+        digest.update(block)
+        size += len(block)
+    return size, digest.hexdigest()
+
+
+def _modified(found: Found) -> datetime | None:
+    try:
+        return _EPOCH + timedelta(microseconds=found.modified_ns // 1000)
+    except OverflowError:
+        return None
 
 
 def _nothing(arguments: Sequence[Path], problems: Sequence[Problem], skipped: Sequence[str]) -> str:
@@ -87,83 +160,3 @@ def _nothing(arguments: Sequence[Path], problems: Sequence[Problem], skipped: Se
     where = ", ".join(map(str, arguments))
     other = f"; {len(skipped)} files of other formats lie there" if skipped else ""
     return f"no event log found in {where}{other}"
-
-
-def _parser_for(path: Path, parsers: Sequence[Parser]) -> Parser | None:
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-    return next((parser for parser in parsers if parser.accepts(head)), None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    path: Path
-    source: str
-    named: bool  # on the command line itself
-
-    @property
-    def expected(self) -> bool:
-        """Whether it is a problem if it can't be read, and not just some file."""
-        return self.named or self.path.suffix.lower() == ".evtx"
-
-
-def _sources(arguments: Sequence[Path], leave_out: Path | None) -> Iterator[_Found | Problem]:
-    """Files under the arguments, sorted within each; a file that is reached twice counts once."""
-    for argument in arguments:
-        if not argument.exists():
-            raise EvidenceError(f"{argument}: no such file or folder")
-    named = {argument.resolve() for argument in arguments}
-    found = [(label, entry) for label, argument in _labelled(arguments) for entry in _walk(argument, leave_out)]
-    once: dict[object, tuple[str, _Found | Problem]] = {}
-    for label, entry in found:
-        once.setdefault(entry.path.resolve() if isinstance(entry, _Found) else (label, entry), (label, entry))
-    # One argument's name may be another's folder: where any two sources are alike, all say which argument they mean.
-    alike = len({entry.source for _, entry in once.values()}) < len(once)
-    for label, entry in once.values():
-        told = replace(entry, source=f"{label}/{entry.source}") if alike else entry
-        yield replace(told, named=told.path.resolve() in named) if isinstance(told, _Found) else told
-
-
-def _labelled(arguments: Sequence[Path]) -> Iterator[tuple[str, Path]]:
-    """Arguments with what tells them apart in sources: their last name, numbered where that is not enough."""
-    count: Counter[str] = Counter()
-    for argument in arguments:
-        label = _printable(argument.resolve().name or "root")
-        count[label] += 1
-        yield (label if count[label] == 1 else f"{label}#{count[label]}"), argument
-
-
-def _walk(argument: Path, leave_out: Path | None) -> Iterator[_Found | Problem]:
-    if not argument.is_dir():
-        yield from _checked(_Found(argument, _printable(argument.name), named=True))
-        return
-    failed: list[OSError] = []
-    # Links to folders are not followed: they may loop, and lead out of the evidence.
-    for folder, below, names in os.walk(argument, onerror=failed.append, followlinks=False):
-        here = Path(folder)
-        below[:] = sorted(name for name in below if not _same(here / name, leave_out))
-        for name in sorted(names):
-            yield from _checked(_Found(here / name, _relative(here / name, argument), named=False))
-    for error in failed:
-        yield Problem(_relative(Path(error.filename), argument), "folder", f"can't be opened: {error.strerror}")
-
-
-def _checked(found: _Found) -> Iterator[_Found | Problem]:
-    """Nothing but files is ever opened: no pipe, socket or device, which may block, nor a link that leads nowhere."""
-    if found.path.is_file():
-        yield found
-    elif found.expected:
-        yield Problem(found.source, "file", "is no file that can be read")
-
-
-def _same(path: Path, other: Path | None) -> bool:
-    return other is not None and other.exists() and path.samefile(other)
-
-
-def _relative(path: Path, argument: Path) -> str:
-    return _printable(path.relative_to(argument).as_posix())
-
-
-def _printable(name: str) -> str:
-    """File names as text: bytes that are no UTF-8 become \\xNN."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")

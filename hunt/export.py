@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hunt import schema
+from hunt import pulse, schema
 from hunt.errors import HuntError
 from hunt.model import ALL_COLUMNS, Batch, EventType, Wants
 from hunt.output._rows import harmless, safe_cells
@@ -43,7 +43,8 @@ class Writer:
         self._waiting: list[pa.Table] = []
         self._parts: list[Path] = []
         self._part: _Part | None = None
-        self._folder = tempfile.TemporaryDirectory(prefix=".evtx-hunt-", dir=path.parent, ignore_cleanup_errors=True)
+        self._folder = tempfile.TemporaryDirectory(prefix=pulse.TEMPORARY, dir=path.parent, ignore_cleanup_errors=True)
+        pulse.temporary(Path(self._folder.name))
 
     def __enter__(self) -> Writer:
         return self

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import polars as pl
 
 from hunt import schema
-from hunt.events import SOURCES, printed
+from hunt.duplicates import SOURCES
+from hunt.events import printed
 from hunt.model import Case, Hunt
 
 TEXTS = pl.List(pl.String)
@@ -95,15 +96,22 @@ def reference(step: int, suffix: str = "") -> pl.Expr:
     return pl.struct(pl.lit(step, pl.UInt32).alias("step"), *named.values())
 
 
-def gather(case: Case, hunts: Iterable[Hunt]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(findings, their events) of all hunts: COLUMNS and EVENT_COLUMNS, both sorted and so the same on every run."""
+def gather(
+    case: Case, hunts: Iterable[Hunt], tell: Callable[[Hunt, int], None] | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(findings, their events) of all hunts: COLUMNS and EVENT_COLUMNS, both sorted and so the same on every run.
+
+    `tell` hears how many findings each hunt has, as soon as it is done.
+    """
     findings, events = [], []
     for hunt in hunts:
         found = _matches(hunt, hunt.find(case).collect())
         if found.height:
             met = _events(case, found)
-            findings.append(_with_sources(found, met))
+            findings.append(_marked(_with_sources(found, met), met))
             events.append(met)
+        if tell:
+            tell(hunt, found.height)
     return _sorted(findings, COLUMNS, "start", "end", "host", "query", "finding_id"), _sorted(
         events, EVENT_COLUMNS, "finding_id", "step", "time", "channel", "record_id"
     )
@@ -136,7 +144,7 @@ def finding_id(query: str, events: Iterable[Mapping[str, object]]) -> str:
 
 
 def _events(case: Case, found: pl.DataFrame) -> pl.DataFrame:
-    """EVENT_COLUMNS for every event that the matches name, looked up in its frame."""
+    """EVENT_COLUMNS and `recovered` for every event that the matches name, looked up in its frame."""
     named = found.select("finding_id", pl.col("events").cast(pl.List(REFERENCE))).explode("events").unnest("events")
     parts = []
     for (channel, event_id), refs in named.group_by("channel", "event_id", maintain_order=True):
@@ -144,8 +152,34 @@ def _events(case: Case, found: pl.DataFrame) -> pl.DataFrame:
         met = refs.lazy().join(frame, on=["host", "record_id", "time"], how="left", nulls_equal=True).collect()
         rows = met.drop("finding_id", "step")
         fields = [json.dumps(row, ensure_ascii=False) for row in printed(rows, int(str(event_id)))]
-        parts.append(met.with_columns(fields=pl.Series(fields, dtype=pl.String)).select(*EVENT_COLUMNS))
+        kept = met.with_columns(fields=pl.Series(fields, dtype=pl.String))
+        parts.append(kept.select(*EVENT_COLUMNS, "recovered"))
     return pl.concat(parts)
+
+
+# What is left of a finding's confidence if events of it are recovered: deleted or overwritten data may be torn.
+_LOWER = {"high": "medium", "medium": "uncertain"}
+
+
+def _marked(found: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Findings with recovered events say so: in `reason` and `evidence`, and by a lower confidence."""
+    if not events["recovered"].any():
+        return found
+    recovered = pl.col("recovered").fill_null(value=False)
+    steps = pl.col("step").filter(recovered).unique().sort().cast(pl.String).str.join(", ")
+    counted = events.group_by("finding_id").agg(_events=pl.len(), _stale=recovered.sum(), _steps=steps)
+    told = found.join(counted, on="finding_id", how="left")
+    stale = pl.col("_stale") > 0
+    which = pl.format("{} of its {} events recovered, not live (step {})", "_stale", "_events", "_steps")
+    return told.with_columns(
+        confidence=pl.when(stale).then(pl.col("confidence").replace(_LOWER)).otherwise("confidence"),
+        reason=pl.when(stale)
+        .then(pl.concat_str("reason", which, separator="; ", ignore_nulls=True))
+        .otherwise("reason"),
+        evidence=pl.when(stale)
+        .then(pl.concat_list(pl.col("evidence").fill_null([]), pl.lit(["recovered"], TEXTS)))
+        .otherwise("evidence"),
+    ).drop("_events", "_stale", "_steps")
 
 
 def _with_sources(found: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:

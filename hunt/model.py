@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, runtime_checkable
+
+from hunt.budget import Budget
 
 if TYPE_CHECKING:  # `hunt --help` must not wait for Polars
     import polars as pl
@@ -42,12 +45,16 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One file to read. `source` is how results name it: relative to the argument it was found under."""
+    """One file to read. `source` is how results name it: relative to the argument it was found under.
+
+    A member of an archive is `archive.zip!member`; `path` is then a temporary copy.
+    """
 
     path: Path
     source: str
     size: int  # bytes
     sha256: str  # lower-case hex
+    modified: datetime | None = None  # UTC, as the file system or the archive has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,7 @@ class Problem:
     channel: str | None = None
     offset: int | None = None  # bytes into the source
     record_id: int | None = None
+    size: int | None = None  # bytes that were not read on its account; None: unknown, or told by another problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +135,88 @@ class Parser(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What an archive may cost: beyond it, it is taken for a bomb, which is a Problem that names the option."""
+
+    unpacked: int = 256 << 30  # bytes that come out of all archives together; --max-unpacked
+    ratio: int = 250  # bytes that come out for each that went in; --max-ratio
+    members: int = 1_000_000  # of all archives together; --max-members
+    depth: int = 8  # archives in archives; --max-depth
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How containers are opened.
+
+    What a container decompresses itself it reckons with `budget.meter()`; what it hands out is counted by who reads it.
+    """
+
+    password: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    budget: Budget = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "budget", Budget(self.limits))  # the way around `frozen`, for what is derived
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file inside a container, in the container's order; good until the next one is asked for.
+
+    `open` gives a forward-only stream, whose `read(n)` may return fewer bytes and returns none at the end. Both may
+    raise OSError or ContainerError, whose message then stands in a Problem; what was read until then counts.
+    """
+
+    # As stored, / between folders; hostile: shown, and never used as a path. "": it has no name of its own.
+    name: str
+    size: int | None  # bytes, as the container claims (never trusted); None: unknown
+    modified: datetime | None  # UTC, as the container has it
+    open: Callable[[], BinaryIO]
+
+
+class Container(Protocol):
+    """Opens one format of files that hold files. A module in hunt/containers/ offers one as `CONTAINER`."""
+
+    name: str
+
+    def accepts(self, head: bytes) -> bool:
+        """Whether a file that begins with `head` (up to 8192 bytes) is of this format. Names play no part."""
+
+    def members(self, path: Path, opening: Opening) -> Iterator[Member | Problem]:
+        """The regular files inside, and what could not be read. May raise OSError or ContainerError.
+
+        `source` of a Problem: the name of the member, or "" for the container itself.
+        """
+
+
+@runtime_checkable
+class StreamContainer(Container, Protocol):
+    """One that needs no file: found inside another, it is read as it comes out of that one."""
+
+    def unpack(self, stream: BinaryIO, opening: Opening) -> Iterator[Member | Problem]:
+        """As `members`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Need:
     """An event type a hunt can't do without, and the columns of it that it reads."""
 
     channel: str
     event_id: int
     columns: frozenset[str]
+
+    @property
+    def event_type(self) -> EventType:
+        return EventType(self.channel, self.event_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """An event type that a hunt can do without, and what it can't tell then: half a sentence for the analyst."""
+
+    channel: str
+    event_id: int
+    without: str  # "brokered grade A cannot be reached"
 
     @property
     def event_type(self) -> EventType:
@@ -168,6 +252,7 @@ class Hunt:
     needs: tuple[Need, ...]
     find: Callable[[Case], pl.LazyFrame]
     doc: str = ""
+    helps: tuple[Help, ...] = ()  # what it can't tell without; a hunt that lacks only these has run
 
 
 class Status(StrEnum):
@@ -190,6 +275,13 @@ class QueryResult:
     hosts_ran: tuple[str, ...]
     hosts_not_evaluable: tuple[str, ...]
     findings: int
+
+    def unable(self, reason: str) -> QueryResult:
+        """The same query, not evaluable on any host."""
+        everywhere = tuple(sorted({*self.hosts_ran, *self.hosts_not_evaluable}, key=str.lower))
+        return replace(
+            self, status=Status.NOT_EVALUABLE, reason=reason, hosts_ran=(), hosts_not_evaluable=everywhere, findings=0
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,3 +308,10 @@ class Report:
     hosts: tuple[str, ...]
     unparsed: int  # values that did not fit their column's type; their texts stand in `unparsed`
     options: Mapping[str, object] = field(default_factory=dict)
+    containers: tuple[Evidence, ...] = ()  # archives and images that files of the evidence came out of
+    rules: Mapping[str, str] = field(default_factory=dict)  # query -> SHA-256 of the file it stands in
+    hidden: Mapping[str, int] = field(default_factory=dict)  # query -> its findings that filters hide
+    interrupted: bool = False
+    unread: tuple[str, ...] = ()  # files that an interrupt kept from being read whole; a Problem each
+    timings: Mapping[str, float] = field(default_factory=dict)  # seconds by step and by query: a clock, no result
+    coverage: pl.DataFrame | None = None  # coverage.FACTS; None: nobody looked

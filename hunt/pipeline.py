@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import polars as pl
 
-from hunt import coverage, details, evidence, findings, registry
+from hunt import coverage, details, evidence, filters, findings, interrupts, isolation, pulse, raw, registry
 from hunt.events import Events
-from hunt.model import Batch, Evidence, Parser, Problem, Reading, Report, Settings, Status, Tally
+from hunt.export import Export
+from hunt.filters import Filters
+from hunt.isolation import Bounds, Guard
+from hunt.model import Batch, Evidence, Hunt, Opening, Parser, Problem, Reading, Report, Settings, Status, Tally, Wants
+from hunt.recovered import Recovered
+from hunt.watcher import Watcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,68 +33,262 @@ class Request:
     out: Path | None = None
     jobs: int = 1
     options: Mapping[str, object] = field(default_factory=dict)  # of outputs; the report carries them on
-
-
-class Watcher(Protocol):
-    """Is told how far the reading has come; a progress bar, say."""
-
-    def begin(self, files: int, size: int) -> None:
-        """So many files, so many bytes in all."""
-
-    def at(self, source: str, bytes_done: int, records: int) -> None:
-        """So many bytes of all files are done, so many records read."""
+    filters: Filters = field(default_factory=Filters)
+    bounds: Bounds = field(default_factory=Bounds)
+    opening: Opening = field(default_factory=Opening)
+    slack: bool = False  # also stale records behind the live ones
+    carve: Sequence[Path] = ()  # raw data: what is carved out of it joins the evidence
 
 
 def run(request: Request, watcher: Watcher | None = None) -> Report:
-    """Read all evidence, run the hunts, report. Raises HuntError for what can't be served."""
-    queries = registry.select(request.queries)
-    collected = evidence.collect(request.evidence, registry.parsers(), leave_out=request.out)
-    events = Events((need for query in queries for need in query.hunt.needs), request.settings)
-    tallies, problems = read(collected, Reading(events.wants(), request.jobs), events.add, watcher)
+    """Read all evidence, run the hunts, report. Raises HuntError for what can't be served.
 
-    results = [coverage.evaluate(events, query) for query in queries]
-    able = [q.hunt for q, result in zip(queries, results, strict=True) if result.status is not Status.NOT_EVALUABLE]
-    found, of_findings = findings.gather(events, able)
-    return Report(
-        findings=found,
-        events=details.complete(of_findings, collected),
-        queries=tuple(coverage.count(results, found)),
-        problems=tuple(sorted((*collected.problems, *problems), key=_place)),
-        tallies=tallies,
-        skipped=collected.skipped,
-        hosts=events.hosts(),
-        unparsed=events.unparsed(),
-        options={"queries": list(request.queries), "window_s": request.settings.window_s, **request.options},
-    )
+    An interrupt while reading or hunting ends the run in order: what was read by then is reported.
+    """
+    watcher = watcher or Watcher()
+    queries = registry.select(request.queries)
+    isolation.bound(request.bounds)
+    clock = _Clock(watcher)
+    with interrupts.listening() as stop, collect(request.evidence, request.opening, request.out) as logs:
+        collected = raw.joined(logs, request.carve)
+        clock.done("collect")
+        for problem in collected.problems:
+            watcher.problem(problem)
+        return isolation.attempts(
+            lambda guard: _report(request, queries, collected, guard, watcher, clock),
+            request.bounds,
+            stop,
+            watcher.note,
+        )
+
+
+def collect(
+    paths: Sequence[Path], opening: Opening, out: Path | None = None, hashed: bool = True
+) -> AbstractContextManager[evidence.Collection]:
+    """`evidence.collect` with all formats we have; what can't be opened alive is left alone the next time."""
+    if not paths:  # raw data alone
+        return nullcontext(evidence.Collection((), (), ()))
+    begin, avoid = partial(pulse.beat, pulse.Phase.COLLECTING), pulse.orders().avoid
+    parsers, containers = registry.parsers(), registry.containers()
+    return evidence.collect(paths, parsers, containers, opening, out, hashed, begin, avoid)
+
+
+def _report(
+    request: Request,
+    queries: Sequence[registry.Query],
+    collected: evidence.Collection,
+    guard: Guard,
+    watcher: Watcher,
+    clock: _Clock,
+) -> Report:
+    events = Events((need for query in queries for need in query.hunt.needs), request.settings)
+    seen = coverage.Seen()
+    with guard.stop.whole():
+        reading = Reading(request.filters.wants(seen.wants(events.wants())), request.jobs, request.slack)
+        take = seen.before(events.add, events.wants())
+        tallies, problems = read(collected, reading, take, watcher, guard)
+        clock.done("read")
+        if not guard.stop.requested:  # else what was not read may have had it
+            for absent in request.filters.check(events.hosts(), _channels(events)):
+                watcher.note(absent)
+
+        results = [request.filters.hidden(q.hunt, coverage.evaluate(events, q)) for q in queries]
+        able = [q.hunt for q, r in zip(queries, results, strict=True) if r.status is not Status.NOT_EVALUABLE]
+        turns = _Turns(able, guard, watcher, clock)
+        found, of_findings = findings.gather(events, turns, turns.tell)
+        shown, of_shown, hidden = request.filters.apply(found, of_findings)
+        complete = details.complete(of_shown, collected, guard.records)
+        clock.done("details")
+        results = [r.unable("interrupted before it ran") if r.query in turns.left else r for r in results]
+        counted = filters.count_hidden(coverage.count(results, shown), hidden, request.filters.named())
+        unread = tuple(sorted((*collected.problems, *problems, *guard.problems), key=_place))
+        covered = coverage.facts(events, seen, unread, queries, results)
+        clock.done("coverage")
+        report = Report(
+            findings=shown,
+            events=complete,
+            queries=tuple(counted),
+            problems=unread,
+            tallies=tallies,
+            skipped=collected.skipped,
+            hosts=events.hosts(),
+            unparsed=events.unparsed(),
+            options={
+                "queries": list(request.queries),
+                "window_s": request.settings.window_s,
+                **request.filters.told(),
+                **request.options,
+            },
+            containers=collected.containers,
+            rules={q.hunt.id: hashlib.sha256(q.path.read_bytes()).hexdigest() for q in queries if q.path},
+            hidden=hidden,
+            interrupted=guard.stop.requested,
+            unread=tuple(guard.unread),
+            timings=clock.took,
+            coverage=covered,
+        )
+    pulse.beat(pulse.Phase.ENDING)
+    for trace in guard.faults:
+        watcher.fault(trace)
+    return report
 
 
 def read(
-    collected: evidence.Collection, reading: Reading, take: Callable[[Batch], None], watcher: Watcher | None = None
+    collected: evidence.Collection,
+    reading: Reading,
+    take: Callable[[Batch], None],
+    watcher: Watcher | None = None,
+    guard: Guard | None = None,
 ) -> tuple[tuple[Tally, ...], list[Problem]]:
-    """Decode all files, hand on their batches; (what each file gave, everything that could not be read)."""
+    """Decode all files, hand on their batches; (what each file gave, everything that could not be read).
+
+    Without a guard, what a parser raises travels up, and an interrupt ends it all.
+    """
+    watcher = watcher or Watcher()
     problems: list[Problem] = []
     records: Counter[str] = Counter()
     done = 0
-    if watcher:
-        watcher.begin(len(collected.files), sum(item.size for item, _ in collected.files))
+    watcher.begin(len(collected.files), sum(item.size for item, _ in collected.files))
     for parser, files in _by_parser(collected):
-        for part in parser.read(files, reading):
+        for part in guard.read(parser, files, reading) if guard else parser.read(files, reading):
             if isinstance(part, Problem):
                 problems.append(part)
+                watcher.problem(part)
             elif isinstance(part, Batch):
                 take(part)
                 records.update(dict(part.census.group_by("source").agg(pl.col("records").sum()).iter_rows()))
             else:
                 done += part.size
-                if watcher:
-                    watcher.at(part.source, done, records.total())
+                watcher.at(part.source, done, records.total())
+    pulse.beat(pulse.Phase.ENDING)
     failed = Counter(problem.source for problem in problems if problem.kind == "record")
     any_kind = Counter(problem.source for problem in problems)
     tallies = tuple(
         Tally(i, parser.name, records[i.source] + failed[i.source], records[i.source], any_kind[i.source])
         for i, parser in collected.files
     )
+    for tally in tallies:
+        watcher.tally(tally)
     return tallies, problems
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What `export` gave."""
+
+    target: Export
+    tallies: tuple[Tally, ...]
+    problems: tuple[Problem, ...]
+    interrupted: bool
+    unread: tuple[str, ...]
+
+
+def export(
+    request: Request, target: Callable[[], Export], slack: bool = False, watcher: Watcher | None = None
+) -> Exported:
+    """Read all evidence, write the events that `target` wants as they are. Raises HuntError, and OSError in writing."""
+    watcher = watcher or Watcher()
+    isolation.bound(request.bounds)
+    with (
+        interrupts.listening() as stop,
+        collect(request.evidence, request.opening, request.out, hashed=False) as collected,
+    ):
+
+        def attempt(guard: Guard) -> Exported:
+            with guard.stop.whole(), target() as files:
+                reading = Reading(files.wants(), request.jobs, slack)
+                stale = Recovered()
+                take = partial(stale.split, live=files.add) if slack else files.add
+                tallies, problems = read(collected, reading, take, watcher, guard)
+                if len(stale):  # what is live as well is not repeated: the logs are read again to know
+                    read(collected, Reading(stale.wants(), request.jobs), stale.compare, guard=guard)
+                for batch in stale.batches(sources=False):
+                    files.add(batch)
+            unread = tuple(guard.unread)
+            return Exported(files, tallies, (*collected.problems, *problems), guard.stop.requested, unread)
+
+        return isolation.attempts(attempt, request.bounds, stop, watcher.note)
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What `cover` found."""
+
+    facts: pl.DataFrame  # coverage.FACTS
+    tallies: tuple[Tally, ...]
+    problems: tuple[Problem, ...]
+    hosts: tuple[str, ...]
+    interrupted: bool
+    unread: tuple[str, ...]
+
+
+def cover(request: Request, watcher: Watcher | None = None) -> Covered:
+    """Read all evidence and say what the queries could have seen in it, without running them. Raises HuntError."""
+    watcher = watcher or Watcher()
+    queries = registry.select(request.queries)
+    isolation.bound(request.bounds)
+    with (
+        interrupts.listening() as stop,
+        collect(request.evidence, request.opening, request.out, hashed=False) as collected,
+    ):
+
+        def attempt(guard: Guard) -> Covered:
+            events, seen = Events(), coverage.Seen()
+            with guard.stop.whole():
+                reading = Reading(seen.wants(), request.jobs, request.slack)
+                take = seen.before(events.add, Wants({}))
+                tallies, problems = read(collected, reading, take, watcher, guard)
+                unread = tuple(sorted((*collected.problems, *problems, *guard.problems), key=_place))
+                results = [coverage.evaluate(events, query) for query in queries]
+                facts = coverage.facts(events, seen, unread, queries, results)
+            return Covered(facts, tallies, unread, events.hosts(), guard.stop.requested, tuple(guard.unread))
+
+        return isolation.attempts(attempt, request.bounds, stop, watcher.note)
+
+
+class _Clock:
+    """Seconds that each step took: no result, but of interest."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.took: dict[str, float] = {}
+        self._watcher = watcher
+        self._last = time.monotonic()
+
+    def done(self, step: str) -> None:
+        now = time.monotonic()
+        self.took[step] = round(self.took.get(step, 0) + now - self._last, 3)
+        self._watcher.timing(step, now - self._last)
+        self._last = now
+
+
+@dataclass(slots=True)
+class _Turns:
+    """Hunts one after the other, until an interrupt asks for the end."""
+
+    hunts: Sequence[Hunt]
+    guard: Guard
+    watcher: Watcher
+    clock: _Clock
+    left: set[str] = field(default_factory=set)  # ids of those that did not run
+    findings: int = 0
+
+    def __iter__(self) -> Iterator[Hunt]:
+        before = self.guard.stop.requested  # then what was read is still hunted in
+        for number, hunt in enumerate(self.hunts):
+            if self.guard.stop.requested and not before:
+                self.left.update(hunt.id for hunt in self.hunts[number:])
+                return
+            pulse.beat(pulse.Phase.ENDING)
+            self.watcher.hunting(hunt.id, number, len(self.hunts), self.findings)
+            yield hunt
+
+    def tell(self, hunt: Hunt, findings: int) -> None:
+        self.findings += findings
+        self.clock.done(f"query {hunt.id}")
+
+
+def _channels(events: Events) -> list[str]:
+    return sorted(events.census()["channel"].drop_nulls().unique())
 
 
 def _by_parser(collected: evidence.Collection) -> Iterable[tuple[Parser, list[Evidence]]]:

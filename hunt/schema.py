@@ -13,13 +13,15 @@ from typing import cast
 
 import polars as pl
 
+from hunt import runs
+
 TIME = pl.Datetime("ns", "UTC")
 TEXTS = pl.List(pl.String)
 
 # Every frame begins with these. `time` is when it happened (Sysmon's UtcTime, else TimeCreated), `logged` TimeCreated;
 # `record_number` stands in the record's header and differs from `record_id` in forwarded logs; `source` and `offset`
 # (bytes) lead back to the evidence; `unparsed` is a JSON object of the texts that did not fit their column's type;
-# `recovered`: a stale record out of slack, no live one.
+# `recovered`: out of slack or raw data, no live record.
 CORE: Mapping[str, pl.DataType] = {
     "time": TIME,
     "logged": TIME,
@@ -52,7 +54,12 @@ SYSTEM: Mapping[str, pl.DataType] = {
     "System.UserID": pl.String(),
 }
 
-# What is known of every record, decoded or not: how many there are of each kind, per file.
+# What is known of every record, decoded or not: how many there are of each kind per file, the earliest and the latest
+# TimeCreated, how many have another EventRecordID than their header has a number (in logs that were forwarded or saved
+# from a viewer; null where there is no header). `runs` tells which EventRecordIDs there are of the row's source, host
+# and channel, and when: once, in the first of their rows. Headers are not asked: an export counts anew, and its headers
+# hold no times.
+CENSUS_KEYS = ("source", "host", "channel", "provider", "event_id")
 CENSUS: Mapping[str, pl.DataType] = {
     "source": pl.String(),
     "host": pl.String(),
@@ -60,7 +67,12 @@ CENSUS: Mapping[str, pl.DataType] = {
     "provider": pl.String(),
     "event_id": pl.UInt32(),
     "records": pl.UInt64(),
+    "start": TIME,
+    "end": TIME,
+    "renumbered": pl.UInt64(),
+    "runs": pl.List(runs.RUN),
 }
+LOG = ("source", "host", "channel")  # whose records make runs
 
 DATA = "Data"  # unnamed Data elements, in their order: List(String)
 # The last three are names of our own while duplicates are looked for.
@@ -292,10 +304,38 @@ def compact(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def census(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """CENSUS of frames that hold all records there are."""
-    names = [name for name in CENSUS if name != "records"]
-    counts = [f.select(names).group_by(names, maintain_order=True).len("records") for f in frames]
-    return pl.concat([pl.DataFrame(schema=CENSUS), *(c.cast(pl.Schema(CENSUS)) for c in counts)])
+    """CENSUS of frames that hold all records there are.
+
+    They need the columns CENSUS_KEYS, and as far as they are known `record_id`, `record_number` and `logged`: parsers
+    that decode only what is wanted may pass a frame of these for all they have read.
+    """
+    needed = {**{key: CENSUS[key] for key in CENSUS_KEYS}, **{c: CORE[c] for c in ("record_id", "logged")}}
+    parts = [_counted(frame, needed) for frame in frames]
+    records = pl.concat([pl.DataFrame(schema={**needed, "renumbered": pl.UInt64}), *parts])
+    counts = records.group_by(CENSUS_KEYS, maintain_order=True).agg(
+        pl.len().cast(pl.UInt64).alias("records"),
+        pl.col("logged").min().alias("start"),
+        pl.col("logged").max().alias("end"),
+        pl.when(pl.col("renumbered").is_not_null().any()).then(pl.col("renumbered").sum()).alias("renumbered"),
+    )
+    return with_runs(counts, runs.of_records(records, LOG))
+
+
+def _counted(frame: pl.DataFrame, needed: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    numbered = {"record_number", "record_id"} <= set(frame.columns)
+    other = pl.col("record_number").ne_missing(pl.col("record_id")) if numbered else pl.lit(None)
+    return frame.select(
+        *((pl.col(c) if c in frame.columns else pl.lit(None)).cast(dtype).alias(c) for c, dtype in needed.items()),
+        other.cast(pl.UInt64).alias("renumbered"),
+    )
+
+
+def with_runs(counts: pl.DataFrame, of_logs: pl.DataFrame) -> pl.DataFrame:
+    """CENSUS out of its other columns and the runs of each log (LOG and the fields of a run)."""
+    listed = of_logs.group_by(LOG, maintain_order=True).agg(pl.struct(runs.FIELDS).alias("runs"))
+    whole = counts.join(listed, on=LOG, how="left", nulls_equal=True, maintain_order="left")
+    first = pl.struct(LOG).is_first_distinct()
+    return whole.with_columns(pl.when(first).then("runs")).select(pl.col(c).cast(d) for c, d in CENSUS.items())
 
 
 def empty(channel: str, event_id: int, columns: Iterable[str] = ()) -> pl.DataFrame:
@@ -315,3 +355,11 @@ def hex_text(column: pl.Expr) -> pl.Expr:
     return pl.when(column.is_not_null()).then(
         pl.lit("0x") + column.map_elements(lambda v: format(v, "x"), return_dtype=pl.String)
     )
+
+
+def seconds(duration: pl.Expr) -> pl.Expr:
+    """A duration in seconds, to the nanosecond as exact as a float can be, and the same on every run."""
+    nanoseconds = duration.dt.total_nanoseconds()
+    # Polars divides by a literal by its reciprocal, except for the last rows of a buffer: 60.5 s may be
+    # 60.50000000000001 s, or not, by where the buffer lies. A column divides as IEEE 754 says.
+    return nanoseconds.cast(pl.Float64) / (nanoseconds * 0 + 1_000_000_000).cast(pl.Float64)

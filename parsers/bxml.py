@@ -231,13 +231,17 @@ class Walker:
         if at + 10 > end:
             raise ValueError("BinXML ends too early")
         identity, offset = data[at + 2 : at + 6], _U32.unpack_from(data, at + 6)[0]
-        at += 10
+        parts, at = self._definition(identity, offset, at + 10)
+        return printer.xml(parts, self._values(at, end, printer, depth))
+
+    def _definition(self, identity: bytes, offset: int, at: int) -> tuple[Sequence[Part], int]:
+        """The parts of the template with this id, defined at `offset`; and where the values stand, `at` or behind."""
         found = self._template(offset)
-        if data[offset + 4 : offset + 8] != identity:
+        if self.data[offset + 4 : offset + 8] != identity:
             raise ValueError(f"the template at {offset} is another than the record's")
         if offset == at:  # the definition stands in this very record
-            at += TEMPLATE_HEADER + _U32.unpack_from(data, at + 20)[0]
-        return printer.xml(found.parts, self._values(at, end, printer, depth))
+            at += TEMPLATE_HEADER + _U32.unpack_from(self.data, at + 20)[0]
+        return found.parts, at
 
     def _template(self, offset: int) -> Template:
         if offset not in self._templates:

@@ -24,6 +24,7 @@ _MARK = "\U00100000"
 _UNWRITABLE = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff{_MARK}]")
 EVENT_ID = re.compile("[0-9]{1,10}")
 _MARKED = re.compile(f"{_MARK}([0-9a-f]{{6}})")
+_REFERENCE = re.compile("&#(?:([0-9]{1,9})|[xX]([0-9a-fA-F]{1,8}));")
 
 
 def escape(text: str) -> str:
@@ -38,6 +39,23 @@ def escape(text: str) -> str:
 
 def _unescape(text: str) -> str:
     return _MARKED.sub(lambda m: chr(int(m.group(1), 16)), text) if _MARK in text else text
+
+
+def mended(xml: str) -> str:
+    """XML as others write it, so that `parse` reads it: what XML can't hold, plain or as a reference, is marked."""
+    if _UNWRITABLE.search(xml):
+        xml = _UNWRITABLE.sub(lambda m: _mended(ord(m.group())), xml)
+    return _REFERENCE.sub(_mended_reference, xml) if "&#" in xml else xml
+
+
+def _mended_reference(match: re.Match[str]) -> str:
+    code = int(match[1]) if match[1] else int(match[2], 16)
+    return _mended(code) if code > 0x10FFFF or _UNWRITABLE.match(chr(code)) else match[0]
+
+
+def _mended(code: int) -> str:
+    """One character; U+FFFD for what is none, as for unpaired surrogates in EVTX."""
+    return "\ufffd" if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF else f"{_MARK}{code:06x}"
 
 
 def parse(xml: str) -> Row:
@@ -76,7 +94,7 @@ def names(event: etree._Element) -> list[str]:
 
 
 def _name(element: etree._Element) -> str:
-    return etree.QName(element).localname
+    return str(element.tag).rpartition("}")[2]
 
 
 def _elements(parent: etree._Element) -> Iterator[etree._Element]:
@@ -84,11 +102,11 @@ def _elements(parent: etree._Element) -> Iterator[etree._Element]:
 
 
 def _text(element: etree._Element) -> str:
-    return _unescape("".join(map(str, element.itertext())))
+    return _unescape("".join(map(str, element.itertext())) if len(element) else element.text or "")
 
 
 # System's leaf elements and attributes, and their columns.
-_SYSTEM_TEXTS = {
+SYSTEM_TEXTS = {
     "EventID": "event_id",
     "EventRecordID": "record_id",
     "Channel": "channel",
@@ -99,7 +117,7 @@ _SYSTEM_TEXTS = {
     "Opcode": "System.Opcode",
     "Keywords": "System.Keywords",
 }
-_SYSTEM_ATTRIBUTES = {
+SYSTEM_ATTRIBUTES = {
     ("Provider", "Name"): "provider",
     ("Provider", "Guid"): "System.ProviderGuid",
     ("Provider", "EventSourceName"): "System.EventSourceName",
@@ -117,10 +135,10 @@ def _system(system: etree._Element) -> Row:
     row: Row = {}
     for element in _elements(system):
         name = _name(element)
-        if name in _SYSTEM_TEXTS:
-            row[_SYSTEM_TEXTS[name]] = _text(element)
+        if name in SYSTEM_TEXTS:
+            row[SYSTEM_TEXTS[name]] = _text(element)
         for attribute, value in element.attrib.items():
-            column = _SYSTEM_ATTRIBUTES.get((name, str(attribute)))
+            column = SYSTEM_ATTRIBUTES.get((name, str(attribute)))
             if column:
                 row[column] = _unescape(str(value))
     return row

@@ -118,9 +118,10 @@ def problems(source: str, found: Chunk) -> Iterator[Problem]:
         at = found.offset + gap.offset
         lost = f"chunk {found.number}: {gap.size} bytes hold no record that can be read"
         if not gap.numbers:
-            yield Problem(source, "chunk", lost, offset=at)
-        for number in gap.numbers:
-            yield Problem(source, "record", lost, offset=at, record_id=number)
+            yield Problem(source, "chunk", lost, offset=at, size=gap.size)
+        for number in gap.numbers:  # the bytes are told once
+            size = gap.size if number == gap.numbers[0] else None
+            yield Problem(source, "record", lost, offset=at, record_id=number, size=size)
 
 
 def _at(number: int) -> int:

@@ -16,6 +16,7 @@ from hunt.model import Batch, EventType, Evidence, Problem, Progress
 from . import assemble, bxml, event_xml, framing, records
 from . import batch as chunks_of
 from .batch import Names
+from .census import Census
 from .decode import Counted, Decoder, is_wanted
 from .framing import I64, U8, Frames, Mask
 from .texts import Notes
@@ -23,8 +24,6 @@ from .texts import Notes
 BATCH_CHUNKS = 256  # 16 MiB: the work on arrays far outweighs the calls for it
 
 Result = list[Batch | Problem | Progress]
-
-_COUNTED = ("host", "channel", "provider", "event_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,10 @@ class Unit:
     placed: dict[EventType, list[assemble.Placed]] = field(default_factory=dict)
     walked: dict[EventType, list[event_xml.Row]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    counts: dict[tuple[str, str | None, str | None, str | None, str | None], int] = field(default_factory=dict)
+    census: Census = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.census = Census(self.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,7 @@ def decode(unit: Unit) -> Result:
     for kind, rows in unit.walked.items():
         walked = event_xml.frame(rows, kind.event_id)
         frames[kind] = _together(frames[kind], walked, kind.event_id, sources) if kind in frames else walked
-    census = pl.DataFrame(
-        [(*names, int(event_id or 0), count) for (*names, event_id), count in unit.counts.items()],
-        schema=schema.CENSUS,
-        orient="row",
-    )
+    census = unit.census.frame(sources)
     done = [Progress(segment.evidence.source, segment.size) for segment in unit.segments]
     return [Batch(frames, census), *unit.problems, *done]
 
@@ -201,8 +199,8 @@ def _decode_batch(unit: Unit, data: U8, slots: Sequence[_Slot]) -> None:
                 stale[rows],
             )
             unit.placed.setdefault(kind, []).append(placed)
-    _count(unit, segment[chunk], [_live(counted, stale) for counted in decoded.counted])
-    _walk(unit, data, slots, frames, np.sort(np.concatenate(decoded.walk)), offset, stale)
+    _count(unit, data, slots, frames, segment[chunk], [_live(counted, stale) for counted in decoded.counted])
+    _walk(unit, data, slots, frames, segment[chunk], np.sort(np.concatenate(decoded.walk)), offset, stale)
 
 
 def _with_stale(data: U8, slots: Sequence[_Slot], frames: Frames) -> tuple[Frames, Mask]:
@@ -230,34 +228,37 @@ def _position(unit: Unit, index: I64) -> npt.NDArray[np.uint32]:
     return np.array([known[i] for i in index.tolist()], np.uint32)
 
 
-def _count(unit: Unit, segment: npt.NDArray[np.uint32], counted: Sequence[Counted]) -> None:
-    """Add records to the census, by file and what they are."""
-    if not counted:
+def _count(
+    unit: Unit,
+    data: U8,
+    slots: Sequence[_Slot],
+    frames: Frames,
+    segment: npt.NDArray[np.uint32],
+    counted: Sequence[Counted],
+) -> None:
+    """Add records to the census: by file and what they are, which they are and when they were written."""
+    if not any(part.records.size for part in counted):
         return
     columns = ("host", "channel", "provider")
+    rows = np.concatenate([part.records for part in counted])
     told = np.stack(
         [
-            np.concatenate([segment[part.records] for part in counted]),
+            segment[rows].astype(np.int64),
             *(np.concatenate([part.names[column] for part in counted]) for column in columns),
             np.concatenate([part.event_id for part in counted]),
         ]
     )
-    # Few bits each: together they fit in one number, but for evidence made to have too many names.
-    names, widest = len(unit.names.texts), int(told[-1].max(initial=0)) + 1
-    if (int(told[0].max(initial=0)) + 1) * names**3 * widest < 1 << 62:
-        key = (((told[0] * names + told[1]) * names + told[2]) * names + told[3]) * widest + told[4]
-        _, firsts, counts = np.unique(key, return_index=True, return_counts=True)
-    else:
-        _, firsts, counts = np.unique(told, axis=1, return_index=True, return_counts=True)
-    for (position, *numbers, event_id), count in zip(told[:, firsts].T.tolist(), counts.tolist(), strict=True):
-        source = unit.segments[position].evidence.source
-        _add(unit, source, (*(unit.names.texts[number] for number in numbers), str(event_id)), count)
 
+    def read(row: int) -> event_xml.Row | None:
+        index, inside = divmod(int(frames.offset[row]), records.CHUNK)
+        walker = bxml.Walker(data[index * records.CHUNK :][: slots[index].used].tobytes())
+        try:
+            return walker.row(records.Frame(inside, int(frames.size[row]), int(frames.number[row])))
+        except ValueError:
+            return None
 
-def _add(unit: Unit, source: str, names: tuple[str | None, ...], count: int) -> None:
-    host, channel, provider, event_id = names
-    key = (source, host, channel, provider, event_id)
-    unit.counts[key] = unit.counts.get(key, 0) + count
+    written = unit.census.written(data, frames, read)
+    unit.census.add(told, frames.number[rows], written.ids[rows], written.times[rows])
 
 
 def _careful(unit: Unit, data: U8, index: int, slot: _Slot) -> Sequence[tuple[int, records.Frame]]:
@@ -280,7 +281,16 @@ def _with(frames: Frames, more: Sequence[tuple[int, records.Frame]]) -> Frames:
     return Frames(offset[order], size[order], number[order])
 
 
-def _walk(unit: Unit, data: U8, slots: Sequence[_Slot], frames: Frames, rows: I64, offset: I64, stale: Mask) -> None:
+def _walk(
+    unit: Unit,
+    data: U8,
+    slots: Sequence[_Slot],
+    frames: Frames,
+    segment: npt.NDArray[np.uint32],
+    rows: I64,
+    offset: I64,
+    stale: Mask,
+) -> None:
     """Read the records at `rows` one by one. Stale ones are no records of the log: they don't count as found."""
     walker, at = None, -1
     for row in rows.tolist():
@@ -294,12 +304,12 @@ def _walk(unit: Unit, data: U8, slots: Sequence[_Slot], frames: Frames, rows: I6
         except ValueError as error:
             reason = f"chunk {slot.chunk}: {error}"
             what = "slack" if stale[row] else "record"
-            unit.problems.append(Problem(source, what, reason, offset=int(offset[row]), record_id=number))
+            at, size = int(offset[row]), int(frames.size[row])
+            unit.problems.append(Problem(source, what, reason, offset=at, record_id=number, size=size))
             continue
         kind = EventType(str(event.get("channel") or ""), int(str(event["event_id"])))
-        names = tuple(None if (text := event.get(column)) is None else str(text) for column in _COUNTED)
         if not stale[row]:
-            _add(unit, source, names, 1)
+            unit.census.add_one(int(segment[row]), event, number)
         wanted = unit.decoder.wants.of(kind)
         if wanted is not None:
             event |= {"record_number": number, "source": source, "offset": int(offset[row])}

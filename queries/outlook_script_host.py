@@ -18,8 +18,8 @@ import polars as pl
 
 from hunt import processes
 from hunt.findings import reference
-from hunt.model import SYSMON, Case, Hunt, Need, Severity
-from hunt.schema import hex_text
+from hunt.model import SYSMON, Case, Help, Hunt, Need, Severity
+from hunt.schema import hex_text, seconds
 
 SCRIPT_HOSTS = tuple(
     f"{name}.exe" for name in ("rundll32", "mshta", "powershell", "pwsh", "cmd", "regsvr32", "cscript", "wscript")
@@ -133,8 +133,7 @@ def _child(suffix: str) -> list[pl.Expr]:
 
 
 def _span(start: pl.Expr, end: pl.Expr) -> list[pl.Expr]:
-    seconds = (end - start).dt.total_nanoseconds() / _SECOND
-    return [start.alias("start"), end.alias("end"), seconds.alias("span_seconds")]
+    return [start.alias("start"), end.alias("end"), seconds(end - start).alias("span_seconds")]
 
 
 def _judged(start_source: str, confidence: pl.Expr, reason: pl.Expr) -> list[pl.Expr]:
@@ -158,4 +157,9 @@ HUNT = Hunt(
     attack=("T1114.001", "T1559.001"),
     needs=(Need(SYSMON, 1, frozenset(_COLUMNS.split())),),
     find=find,
+    helps=(
+        Help(SYSMON, 5, "how long Outlook ran is not known, and while it runs a script host need not start it"),
+        Help(SYSMON, 7, "the unsigned branch was not evaluable"),
+        Help(SYSMON, 10, "brokered grade A cannot be reached"),
+    ),
 )

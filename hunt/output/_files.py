@@ -1,31 +1,42 @@
-"""The folder of results that `-o OUT` asks for: four CSV files, then manifest.json, which names their hashes."""
+"""The folder of results that `-o OUT` asks for: five CSV files, then manifest.json, which names their hashes."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from datetime import UTC, datetime
-from importlib import metadata
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
-from hunt import __version__
-from hunt.evidence import identify
-from hunt.model import Report, Tally
-from hunt.output._rows import tables
-from hunt.output.csv import encode
+import polars as pl
 
-_LIBRARIES = ("polars", "numpy", "pyarrow", "python-evtx", "lxml", "rich", "click")
+from hunt.model import Problem, Report
+from hunt.output._manifest import manifest
+from hunt.output._rows import flat, problem_table, tables
+from hunt.output.csv import encode
 
 
 def write_folder(report: Report, folder: Path, started: datetime) -> None:
-    """findings, events, queries, problems.csv and manifest.json; earlier ones are replaced. Raises OSError."""
+    """All CSV files of a run and manifest.json; earlier ones are replaced. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, table in tables(report).items():
         path = folder / f"{name}.csv"
         _replace(path, encode(table, raw=report.options.get("csv") == "raw"))
         written.append(path)
-    manifest = _manifest(report, started) | {"outputs": {path.name: identify(path).sha256 for path in written}}
-    _replace(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+    told = manifest(report, started, {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in written})
+    _replace(folder / "manifest.json", (json.dumps(told, indent=2) + "\n").encode())
+
+
+def write_problems(problems: Iterable[Problem], folder: Path) -> None:
+    """problems.csv alone, for commands that have no other results in tables. Raises OSError."""
+    _replace(folder / "problems.csv", encode(problem_table(problems)))
+
+
+def write_coverage(facts: pl.DataFrame, folder: Path, raw: bool = False) -> None:
+    """coverage.csv alone, for the command that finds nothing else. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / "coverage.csv", encode(flat(facts), raw=raw))
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -33,34 +44,3 @@ def _replace(path: Path, content: bytes) -> None:
     partial = path.with_name(path.name + ".part")
     partial.write_bytes(content)
     partial.replace(path)
-
-
-def _manifest(report: Report, started: datetime) -> dict[str, object]:
-    """What was read, with which tool and options. The only place for clocks."""
-    return {
-        "tool": {"name": "evtx-hunt", "version": __version__},
-        "libraries": {name: metadata.version(name) for name in _LIBRARIES},
-        "started": started.isoformat(),
-        "finished": datetime.now(UTC).isoformat(),
-        "options": dict(report.options),
-        "evidence": [_file(tally) for tally in report.tallies],
-        "skipped": list(report.skipped),
-        "hosts": list(report.hosts),
-        "records_found": sum(t.found for t in report.tallies),
-        "records_read": sum(t.read for t in report.tallies),
-        "values_unparsed": report.unparsed,
-        "problems": len(report.problems),
-        "findings": report.findings.height,
-    }
-
-
-def _file(tally: Tally) -> dict[str, object]:
-    return {
-        "source": tally.evidence.source,
-        "size": tally.evidence.size,
-        "sha256": tally.evidence.sha256,
-        "parser": tally.parser,
-        "records_found": tally.found,
-        "records_read": tally.read,
-        "problems": tally.problems,
-    }

@@ -1,41 +1,64 @@
-"""A progress bar on stderr, shown only to people."""
+"""A progress bar on stderr, shown only to people; what they should know at once is said in any case."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
 from rich import progress
 from rich.console import Console
 
 from hunt.output._safe import safe
+from hunt.watcher import Watcher
 
 
-class _Bar:
-    """Implements `hunt.pipeline.Watcher`."""
+class Bar(Watcher):
+    """Bytes, records, findings and time left of one run."""
 
-    def __init__(self, shown: progress.Progress) -> None:
+    def __init__(self, shown: progress.Progress, debug: bool) -> None:
         self.shown = shown
-        self.task = shown.add_task("", total=None, records=0)
+        self.debug = debug
+        self.task = shown.add_task("", total=None, records=0, findings="")
 
     def begin(self, files: int, size: int) -> None:
-        self.shown.update(self.task, total=size, description=f"{files} files")
+        self.shown.update(self.task, total=size, completed=0, description=f"{files} files")
 
     def at(self, source: str, bytes_done: int, records: int) -> None:
         self.shown.update(self.task, completed=bytes_done, description=safe(source)[-40:], records=records)
 
+    def hunting(self, query: str, number: int, queries: int, findings: int) -> None:
+        description = f"{safe(query)[-32:]} ({number + 1} of {queries})"
+        self.shown.update(self.task, description=description, findings=f", {findings} findings")
+
+    def note(self, text: str) -> None:
+        self._say(f"hunt: {safe(text)}")
+
+    def fault(self, trace: str) -> None:
+        if self.debug:
+            self._say("\n".join(safe(line) for line in trace.splitlines()))
+
+    def _say(self, text: str) -> None:
+        if self.shown.live.is_started:  # what is printed past the bar would stand inside it
+            self.shown.console.print(text, soft_wrap=True)
+        else:
+            click.echo(text, err=True)
+
 
 @contextmanager
-def bar(hidden: bool = False) -> Iterator[_Bar]:
-    """A bar of bytes read, records and time left; gone when done, and never in a pipe or file."""
+def bar(hidden: bool = False, debug: bool = False) -> Iterator[Bar]:
+    """A bar of bytes read, records, findings and time left; gone when done, and never in a pipe or file.
+
+    `debug`: tracebacks of our own bugs are printed.
+    """
     console = Console(stderr=True, markup=False, highlight=False)
     columns = (
         progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(bar_width=None),
         progress.DownloadColumn(),
-        progress.TextColumn("{task.fields[records]} records", markup=False),
+        progress.TextColumn("{task.fields[records]} records{task.fields[findings]}", markup=False),
         progress.TimeRemainingColumn(),
     )
     disable = hidden or not console.is_terminal
     with progress.Progress(*columns, console=console, transient=True, disable=disable) as shown:
-        yield _Bar(shown)
+        yield Bar(shown, debug)

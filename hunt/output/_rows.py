@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import polars as pl
 
@@ -13,13 +13,19 @@ from hunt.output._safe import HIDDEN_PATTERN, escape_json, exact_json, visible
 
 
 def tables(report: Report) -> Mapping[str, pl.DataFrame]:
-    """findings, events, queries and problems, in that order; lists as JSON, times as ISO 8601."""
+    """findings, events, queries, problems and coverage, in that order; lists as JSON, times as ISO 8601."""
     return {
         "findings": flat(report.findings),
         "events": flat(report.events.with_columns(pl.col("fields").map_elements(escape_json, return_dtype=pl.String))),
         "queries": pl.DataFrame([_query(q) for q in report.queries], schema=_QUERIES, orient="row"),
-        "problems": pl.DataFrame([_problem(p) for p in report.problems], schema=_PROBLEMS, orient="row"),
+        "problems": problem_table(report.problems),
+        **({} if report.coverage is None else {"coverage": flat(report.coverage)}),
     }
+
+
+def problem_table(problems: Iterable[Problem]) -> pl.DataFrame:
+    """The columns of problems.csv."""
+    return pl.DataFrame([_problem(p) for p in problems], schema=_PROBLEMS, orient="row")
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:

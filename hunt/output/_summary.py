@@ -9,8 +9,9 @@ def counted(report: Report) -> str:
     """`8 findings; 120 of 123 records read in 2 files of 1 host; 3 problems`."""
     found, read = (sum(getattr(t, what) for t in report.tallies) for what in ("found", "read"))
     records = _number(read, "record") if read == found else f"{read} of {found} records"
+    hidden = sum(report.hidden.values())
     parts = [
-        _number(report.findings.height, "finding"),
+        _number(report.findings.height, "finding") + (f" ({hidden} more hidden by filters)" if hidden else ""),
         f"{records} read in {_number(len(report.tallies), 'file')} of {_number(len(report.hosts), 'host')}",
     ]
     if report.problems:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hunt.model import QueryResult, Report, Status
+from hunt.output import _coverage
 from hunt.output._rows import flat
 from hunt.output._safe import safe
 
@@ -45,8 +46,11 @@ def _tables(report: Report, console: Console) -> None:
     else:
         console.print(Text("No findings."))
     for query in report.queries:
-        if query.status is not Status.RAN:
+        if query.status is not Status.RAN or query.reason:
             console.print(_limits(query))
+    if report.coverage is not None:
+        for line in _coverage.summary(report.coverage):
+            console.print(line)
 
 
 _WIDE = 120  # columns from which severity, time and place get columns of their own
@@ -122,6 +126,8 @@ def _text(row: Mapping[str, object], column: str) -> str:
 
 
 def _limits(query: QueryResult) -> Text:
+    if query.status is Status.RAN:
+        return Text.assemble((f"{query.query} ran with limits: ", "yellow"), safe(query.reason))
     ran, without = len(query.hosts_ran), len(query.hosts_not_evaluable)
     where = f"{ran} of {ran + without} hosts" if query.status is Status.PARTLY else "none of the hosts"
     return Text.assemble(

@@ -7,7 +7,7 @@ import pytest
 
 from hunt import schema
 from hunt.events import Events, printed
-from hunt.model import SYSMON, EventType, Need
+from hunt.model import SYSMON, Batch, EventType, Need
 from tests.helpers import OUTLOOK, POWERSHELL, Row, batch, case, event, moment, start
 
 
@@ -175,3 +175,13 @@ def test_fields_print_as_windows_has_them_and_without_what_stands_in_columns_of_
     assert fields["Blank"] == ""
     assert fields["provider"] == "Microsoft-Windows-Sysmon"
     assert not {"host", "source", "offset", "sources", "record_id", "System.Level"} & fields.keys()
+
+
+def test_hosts_of_which_recovered_events_alone_are_left_are_hosts_too() -> None:
+    """Stale records of slack are in no census."""
+    events = case(start(OUTLOOK))
+    stale = batch(event(5, host="WS09"))
+    marked = {kind: frame.with_columns(pl.lit(value=True).alias("recovered")) for kind, frame in stale.frames.items()}
+    events.add(Batch(marked, stale.census.clear()))
+    assert events.hosts() == ("WS01", "WS09")
+    assert events.hosts(EventType(SYSMON, 5)) == ("WS09",)

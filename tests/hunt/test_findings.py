@@ -11,9 +11,9 @@ import pytest
 
 from hunt import findings, schema
 from hunt.findings import gather, reference
-from hunt.model import SYSMON, Case, Hunt, Need, Severity
+from hunt.model import SYSMON, Batch, Case, Hunt, Need, Severity
 from queries.outlook_script_host import HUNT
-from tests.helpers import OUTLOOK, POWERSHELL, Row, case, moment, start
+from tests.helpers import OUTLOOK, POWERSHELL, Row, batch, case, moment, start
 
 # fmt: off
 FINDINGS = [
@@ -177,3 +177,29 @@ def test_evidence_text_in_events_is_exact() -> None:
     text = 'a"\\\x1b\u202e\n\t[red]=1+1'
     _, events = gather(case(start(OUTLOOK, CommandLine=text)), [hunt(every_start)])
     assert json.loads(events["fields"][0])["CommandLine"] == text
+
+
+def test_a_finding_with_recovered_events_says_so_and_is_less_sure() -> None:
+    parent, child = pair()
+    events = case()
+    for row, recovered in ((parent, False), (child, True)):
+        whole = batch(row)
+        marked = {k: f.with_columns(pl.lit(recovered).alias("recovered")) for k, f in whole.frames.items()}
+        events.add(Batch(marked, whole.census))
+    (row,) = gather(events, [HUNT])[0].iter_rows(named=True)
+    (live,) = gather(case(parent, child), [HUNT])[0].iter_rows(named=True)
+    assert (live["confidence"], row["confidence"]) == ("high", "medium")
+    assert row["reason"] == live["reason"] + "; 1 of its 2 events recovered, not live (step 2)"
+    assert row["evidence"] == [*live["evidence"], "recovered"]
+    told = {"confidence", "reason", "evidence"}
+    assert {c: v for c, v in row.items() if c not in told} == {c: v for c, v in live.items() if c not in told}
+
+
+def test_a_hunt_that_says_nothing_of_its_findings_still_marks_recovered_ones() -> None:
+    whole = batch(start(OUTLOOK))
+    marked = {k: f.with_columns(pl.lit(value=True).alias("recovered")) for k, f in whole.frames.items()}
+    events = case()
+    events.add(Batch(marked, whole.census))
+    (row,) = gather(events, [hunt(every_start)])[0].iter_rows(named=True)
+    assert (row["confidence"], row["evidence"]) == (None, ["recovered"])
+    assert row["reason"] == "1 of its 1 events recovered, not live (step 1)"

@@ -16,6 +16,7 @@ import yaml
 from hunt import pipeline, registry
 from hunt.errors import EvidenceError, QueryError
 from hunt.model import Batch, Evidence, Problem, Reading, Report, Settings, Status
+from hunt.watcher import Watcher
 from samples.evtx_writer import Event, log_bytes, sysmon_event, sysmon_process, write_log
 from tests.helpers import OUTLOOK
 
@@ -123,16 +124,10 @@ def test_a_disk_that_fails_while_reading_leaves_what_was_read(tmp_path: Path, mo
 def test_our_own_bugs_travel_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_log(tmp_path / "a.evtx", pair())
 
-    class Broken:
-        name = "broken"
+    def broken(*_: object) -> Any:
+        raise ZeroDivisionError("a bug of ours")
 
-        def accepts(self, head: bytes) -> bool:
-            return True
-
-        def read(self, files: Sequence[Evidence], reading: Reading) -> Iterator[Any]:
-            raise ZeroDivisionError("a bug of ours")
-
-    monkeypatch.setattr(registry, "parsers", lambda: (Broken(),))
+    monkeypatch.setattr("hunt.findings.gather", broken)
     with pytest.raises(ZeroDivisionError):
         run(tmp_path)
 
@@ -159,7 +154,7 @@ def test_a_watcher_hears_of_every_byte(tmp_path: Path) -> None:
     write_log(tmp_path / "b.evtx", pair("WS02"))
     told: list[tuple[str, int, int]] = []
 
-    class Watcher:
+    class Listener(Watcher):
         def begin(self, files: int, size: int) -> None:
             self.size = size
             assert files == 2
@@ -167,7 +162,7 @@ def test_a_watcher_hears_of_every_byte(tmp_path: Path) -> None:
         def at(self, source: str, bytes_done: int, records: int) -> None:
             told.append((source, bytes_done, records))
 
-    watcher = Watcher()
+    watcher = Listener()
     pipeline.run(pipeline.Request([tmp_path]), watcher)
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
     assert told[-1] == ("b.evtx", watcher.size, 4)

@@ -224,3 +224,16 @@ def test_every_listed_field_has_a_type_of_its_kind() -> None:
             for field, kind in fields.items():
                 assert schema.kinds([provider], event_id or 1)[field] is kind
                 assert not field.startswith("System.")
+
+
+def test_seconds_are_the_same_wherever_a_row_stands() -> None:
+    for rows in range(1, 40):
+        frame = pl.DataFrame({"d": pl.Series([60_500_000_000] * rows, dtype=pl.Duration("ns"))})
+        for first in range(min(rows, 9)):
+            assert set(frame.slice(first).lazy().select(schema.seconds(pl.col("d"))).collect()["d"]) == {60.5}
+
+
+def test_seconds_are_as_exact_as_a_float_can_be() -> None:
+    spans = [0, 1, 999_999_999, 60_500_000_000, 10**17 + 1, -1_500_000_000, None]
+    told = pl.DataFrame({"d": pl.Series(spans, dtype=pl.Duration("ns"))}).select(schema.seconds(pl.col("d")))["d"]
+    assert told.to_list() == [None if span is None else span / 1e9 for span in spans]

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from hunt import schema
+from hunt import runs, schema
 from hunt.model import SYSMON, Evidence, Reading, Wants
 from parsers import evtx, unit
 from parsers.evtx import PARSER
@@ -92,9 +92,18 @@ def test_several_threads_give_what_one_gives(mixed: Path, monkeypatch: pytest.Mo
 
 def _differences(one: Result, other: Result) -> list[str]:
     found = differences(one.frames, other.frames)
-    names = [name for name in schema.CENSUS if name != "records"]
-    counts = [result.census.group_by(names).agg(pl.col("records").sum()).sort(names) for result in (one, other)]
-    return found + ([] if counts[0].equals(counts[1]) else ["census"])
+    censuses = [_whole(result.census) for result in (one, other)]
+    return found + ([] if all(a.equals(b) for a, b in zip(*censuses, strict=True)) else ["census"])
+
+
+def _whole(census: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Counts and runs, however many units they came from."""
+    keys = list(schema.CENSUS_KEYS)
+    counts = census.group_by(keys).agg(
+        pl.col("records").sum(), pl.col("start").min(), pl.col("end").max(), pl.col("renumbered").sum()
+    )
+    told = census.select(*schema.LOG, "runs").explode("runs").unnest("runs").drop_nulls("more")
+    return counts.sort(keys, nulls_last=True), runs.union(told, schema.LOG)
 
 
 # Many files.

@@ -6,9 +6,10 @@ import polars as pl
 
 from hunt import coverage
 from hunt.events import Events
-from hunt.model import SYSMON, Hunt, Need, QueryResult, Severity, Status
+from hunt.model import SYSMON, Help, Hunt, Need, QueryResult, Severity, Status
 from hunt.registry import Query
-from tests.helpers import OUTLOOK, case, event, start
+from tests.helpers import OUTLOOK, POWERSHELL, case, event, start
+from tests.hunt.coverage.cover import cover, of_kind
 
 SECURITY = "Security"
 
@@ -74,3 +75,56 @@ def test_findings_are_counted_by_query() -> None:
     found = pl.DataFrame({"query": ["q", "other", "q"]})
     assert [result.findings for result in coverage.count([ran], found)] == [2]
     assert [result.findings for result in coverage.count([ran], found.clear())] == [0]
+
+
+# By host, with what helps.
+
+
+def helped(events: Events, *helps: Help) -> QueryResult:
+    needs = (Need(SYSMON, 1, frozenset()),)
+    return coverage.evaluate(events, Query(Hunt("q", "Q", Severity.LOW, 1, (), needs, _nothing, "", helps), "q.py"))
+
+
+def _nothing(case: object) -> pl.LazyFrame:
+    return pl.LazyFrame()
+
+
+GRADE_A = Help(SYSMON, 10, "brokered grade A cannot be reached")
+
+
+def test_a_query_that_lacks_what_helps_has_run_and_says_what_it_cannot_tell() -> None:
+    result = helped(case(start(OUTLOOK)), GRADE_A)
+    assert (result.status, result.hosts_ran) == (Status.RAN, ("WS01",))
+    assert result.reason == f"no event 10 of {SYSMON}: brokered grade A cannot be reached"
+    assert helped(case(start(OUTLOOK), event(10)), GRADE_A).reason == ""
+
+
+def test_what_helps_is_missed_only_where_the_query_ran() -> None:
+    rows = (start(OUTLOOK, host="WS01"), start(OUTLOOK, host="WS02"), event(10, host="WS02"), event(5, host="WS03"))
+    result = helped(case(*rows), GRADE_A)
+    assert result.status is Status.PARTLY
+    assert result.reason == (
+        f"no event 1 of {SYSMON} on 1 of the hosts; "
+        f"no event 10 of {SYSMON} on 1 of 2 hosts: brokered grade A cannot be reached"
+    )
+
+
+def test_every_host_is_told_when_a_query_could_have_fired_and_what_it_lacked() -> None:
+    told = cover(start(OUTLOOK, 5), start(POWERSHELL, 90), event(10, 3), event(22, host="WS02"))
+    able, unable = of_kind("query", told)
+    assert (able["host"], able["query"], able["start"], able["end"]) == ("WS01", "outlook-script-host", 5, 90)
+    assert unable == {
+        "host": "WS02",
+        "query": "outlook-script-host",
+        "detail": f"could not fire: no event 1 of {SYSMON}",
+    }
+    lacking = [(fact["host"], fact["event_id"]) for fact in of_kind("query_missing", told)]
+    assert lacking == [("WS01", 5), ("WS01", 7), ("WS02", 1), ("WS02", 5), ("WS02", 7), ("WS02", 10)]
+    details = [fact["detail"] for fact in of_kind("query_missing", told)]
+    assert f"no event 7 of {SYSMON}: the unsigned branch was not evaluable" in details
+
+
+def test_holes_in_the_logs_of_a_query_are_told_with_it() -> None:
+    rows = [start(POWERSHELL, at, record_id=str(number)) for at, number in ((0, 1), (1, 2), (2, 9), (3, 10))]
+    (query,) = of_kind("query", cover(*rows))
+    assert query["detail"] == "could have fired; 1 gap in its logs"

@@ -1,0 +1,1 @@
+"""Files that hold files: one module a format, found by `hunt.registry`."""

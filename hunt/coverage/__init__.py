@@ -1,0 +1,34 @@
+"""What the evidence could have shown and what it could not: unknown is never clean.
+
+`Seen` takes what it needs while the evidence is read, `facts` says what was there (FACTS, one row a fact),
+`evaluate` and `count` tell what became of each query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from hunt.coverage.facts import FACTS, Fact, frame
+from hunt.coverage.queries import count, evaluate
+from hunt.coverage.seen import Seen
+from hunt.events import Events
+from hunt.model import Problem, QueryResult
+from hunt.registry import Query
+
+__all__ = ["FACTS", "Fact", "Seen", "count", "evaluate", "facts"]
+
+
+def facts(
+    events: Events, seen: Seen, problems: Sequence[Problem], queries: Sequence[Query], results: Sequence[QueryResult]
+) -> pl.DataFrame:
+    """Everything there is to say of the evidence, as FACTS; sorted, and so the same on every run."""
+    from hunt.coverage import content, damage, logs, outlook
+    from hunt.coverage.queries import by_host
+
+    census = logs.Census(events.census())
+    told = [*census.facts(), *content.facts(seen), *damage.facts(problems, census)]
+    told += outlook.facts(seen, census)
+    told += by_host(queries, results, census, told)
+    return frame(told)

@@ -1,0 +1,169 @@
+"""What coverage needs of the events themselves, taken from batches as they come: few rows of few columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import polars as pl
+
+from hunt import processes, schema
+from hunt.model import ALL_COLUMNS, SYSMON, Batch, EventType, Wants
+
+OUTLOOK, NEW_OUTLOOK = "outlook.exe", "olk.exe"
+SECURITY = "Security"
+
+# What happened to logs and to Sysmon itself: few events, all of which are kept.
+_STATES: Mapping[EventType, tuple[str, ...]] = {
+    EventType(SYSMON, 4): ("State", "Version", "SchemaVersion"),
+    EventType(SYSMON, 16): ("Configuration", "ConfigurationFileHash"),
+    EventType(SYSMON, 255): ("ID", "Description"),
+    EventType(SECURITY, 1102): ("SubjectUserName", "SubjectDomainName"),
+    EventType("System", 104): ("SubjectUserName", "SubjectDomainName", "Channel", "BackupPath"),
+}
+# Starts and ends of processes, by the column of their image: only Outlook's are kept.
+_LIVES: Mapping[EventType, tuple[str, ...]] = {
+    EventType(SYSMON, 1): ("Image", "ProcessGuid", "ProcessId", "TerminalSessionId"),
+    EventType(SYSMON, 5): ("Image", "ProcessGuid", "ProcessId"),
+    EventType(SECURITY, 4688): ("NewProcessName", "NewProcessId"),
+    EventType(SECURITY, 4689): ("ProcessName", "ProcessId"),
+}
+_KEPT = {kind.key: columns for kind, columns in (*_STATES.items(), *_LIVES.items())}
+_IMAGES = {kind.key: columns[0] for kind, columns in _LIVES.items()}
+_CORE = ("time", "logged", "host", "channel", "record_id", "source")
+_TYPES = {c: schema.CORE[c] for c in _CORE}
+
+# Sysmon's own time and TimeCreated lie some 15 ms apart, under load up to some seconds.
+APART_S = 5
+_BUCKETS = ("host", "event_id", "late", "power")
+_MANY = 10_000  # rows of differences that are summed up before more are taken
+
+
+class Seen:
+    """Events of few kinds, kept while the evidence is read."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, int], list[pl.DataFrame]] = {}
+        self._clocks: list[pl.DataFrame] = []
+
+    @staticmethod
+    def wants(others: Wants | None = None) -> Wants:
+        """What is to be decoded: for coverage, and for `others`."""
+        if others and others.types is None:
+            return others
+        types = dict(others.types) if others and others.types else {}
+        for key, columns in _KEPT.items():
+            known = types.get(key, frozenset())
+            types[key] = known if known >= ALL_COLUMNS else known | frozenset(columns)
+        return Wants(types)
+
+    def before(self, take: Callable[[Batch], None], wants: Wants) -> Callable[[Batch], None]:
+        """What takes batches: what coverage needs of them first, then `take` those event types that `wants` names."""
+
+        def both(batch: Batch) -> None:
+            self.add(batch)
+            frames = {kind: met for kind, met in batch.frames.items() if wants.of(kind) is not None}
+            take(Batch(frames, batch.census))
+
+        return both
+
+    def add(self, batch: Batch) -> None:
+        """Take what is needed out of a batch."""
+        for kind, met in batch.frames.items():
+            if kind.channel.lower() == SYSMON.lower():
+                self._add_clock(met)
+            columns = _KEPT.get(kind.key)
+            if columns:
+                image = _IMAGES.get(kind.key)
+                few = met.filter(_named(image, met)) if image else met
+                if few.height:
+                    self._kept.setdefault(kind.key, []).append(_own(few, columns))
+
+    def events(self, channel: str, event_id: int) -> pl.DataFrame:
+        """The distinct events kept of a kind: time, logged, host, channel, record_id, source and its columns, as text.
+
+        For starts and ends `image`, the file's name in lower case.
+        """
+        kind = EventType(channel, event_id)
+        columns = _KEPT[kind.key]
+        empty = pl.DataFrame(schema={**_TYPES, **dict.fromkeys(columns, pl.String)})
+        parts = self._kept.get(kind.key) or [empty]
+        once = pl.concat(parts, how="vertical_relaxed").unique(
+            ["host", "record_id", "time", *columns], keep="first", maintain_order=True
+        )
+        image = _IMAGES.get(kind.key)
+        return once.with_columns(processes.base_name(image).alias("image")) if image else once
+
+    def clocks(self) -> pl.DataFrame:
+        """Sysmon events whose UtcTime lies APART_S seconds or more from TimeCreated, in bands of doubling width.
+
+        Columns: host, event_id, late (TimeCreated is the later one), power (the band begins at 2**power seconds),
+        count, most (seconds), start and end (of TimeCreated), source (the first).
+        """
+        self._sum_up()
+        return self._clocks[0] if self._clocks else _banded(_NONE)
+
+    def _add_clock(self, met: pl.DataFrame) -> None:
+        seconds = (pl.col("logged") - pl.col("time")).dt.total_milliseconds() / 1000
+        apart = (
+            met.lazy()
+            .filter(~pl.col("recovered"))
+            .select(pl.col("host", "event_id", "logged", "source"), seconds.alias("seconds"))
+        )
+        far = apart.filter(pl.col("seconds").abs() >= APART_S).collect()
+        if far.height:
+            self._clocks.append(_banded(far))
+            if sum(part.height for part in self._clocks) > _MANY:
+                self._sum_up()
+
+    def _sum_up(self) -> None:
+        if len(self._clocks) > 1:
+            whole = pl.concat(self._clocks).group_by(_BUCKETS, maintain_order=True)
+            summed = whole.agg(
+                pl.col("count").sum(),
+                pl.col("most").max(),
+                pl.col("start").min(),
+                pl.col("end").max(),
+                pl.col("source").min(),
+            )
+            self._clocks = [summed]
+
+
+_NONE = pl.DataFrame(
+    schema={
+        "host": pl.String,
+        "event_id": pl.UInt32,
+        "logged": pl.Datetime("ns", "UTC"),
+        "source": pl.String,
+        "seconds": pl.Float64,
+    }
+)
+
+
+def _banded(far: pl.DataFrame) -> pl.DataFrame:
+    told = far.with_columns(
+        (pl.col("seconds") > 0).alias("late"), pl.col("seconds").abs().log(2).floor().cast(pl.Int32).alias("power")
+    )
+    return told.group_by(_BUCKETS, maintain_order=True).agg(
+        pl.len().cast(pl.UInt64).alias("count"),
+        pl.col("seconds").abs().max().alias("most"),
+        pl.col("logged").min().alias("start"),
+        pl.col("logged").max().alias("end"),
+        pl.col("source").min(),
+    )
+
+
+def _named(image: str, met: pl.DataFrame) -> pl.Expr:
+    """Rows whose image may be Outlook's; `events` looks closer."""
+    if image not in met.columns:
+        return pl.lit(value=False)
+    return pl.col(image).str.contains(r"(?i)(?:^|[\\/])(?:outlook|olk)\.exe$")
+
+
+def _own(met: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
+    """The columns that are kept, with texts of their own: decoded ones point into what was decoded."""
+    few = met.select(
+        *_CORE, *(pl.col(c).cast(pl.String) if c in met.columns else pl.lit(None, pl.String).alias(c) for c in columns)
+    )
+    texts = [c for c, dtype in few.schema.items() if dtype == pl.String]
+    return few.with_columns(cast(pl.Series, pl.from_arrow(few[c].to_arrow())).alias(c) for c in texts)

@@ -1,0 +1,127 @@
+"""Events that stand in several places - overlapping logs, archives, shadow copies, slack, raw data - counted once.
+
+Copies are found by hash and proven value by value: evidence may be made so that hashes collide, and an event that is
+taken for another one would be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+SOURCES = pl.List(pl.Struct({"path": pl.String, "offset": pl.UInt64}))
+
+# Copies of an event differ in where they stand; forwarded ones in their rendered texts as well. Windows compares the
+# names of channels and hosts without case: a frame holds one channel, and hosts are compared in lower case.
+_PLACE = frozenset({"source", "offset", "record_number", "recovered", "channel", "host"})
+_RENDERED = "RenderingInfo."
+
+Rows = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+
+
+def once(frame: pl.DataFrame) -> pl.DataFrame:
+    """Each event once: same host, record id, time and payload. `sources` (SOURCES) tells everywhere it stands.
+
+    `frame`: events of one type by source and offset. Of copies the first live one stays, else the first recovered one;
+    `sources` has the live ones first. Without record ids, as in some text exports, events of one source are never
+    copies of each other: they may well have happened twice.
+    """
+    first = _first_copies(frame)
+    kept = np.flatnonzero(first == np.arange(frame.height))
+    left = frame if kept.size == frame.height else frame.filter(first == np.arange(frame.height))
+    return left.with_columns(_sources(frame, first, kept))
+
+
+def _first_copies(frame: pl.DataFrame) -> Rows:
+    """For each row the one that stands for it: itself, if it is the only one of its kind or the first."""
+    first = np.arange(frame.height)
+    host = frame["host"].str.to_lowercase()
+    repeated = pl.Series(_hashes([host, frame["record_id"], frame["logged"]])).is_duplicated().to_numpy()
+    suspects = np.flatnonzero(repeated)
+    if suspects.size:
+        payload = [c for c in frame.columns if c not in _PLACE and not c.startswith(_RENDERED)]
+        # Rows are gathered only where few are copies: it costs more than all else.
+        if 2 * suspects.size > frame.height:
+            suspects, part = first.copy(), frame
+        else:
+            host, part = host.gather(suspects), frame[suspects]
+        columns = [column for c in payload if (column := part[c]).null_count() < part.height]
+        found = _classes(part, [host, *columns], _live_first(part))
+        first[suspects] = suspects[found]
+    return first
+
+
+def _live_first(frame: pl.DataFrame) -> Rows:
+    recovered = frame["recovered"].to_numpy()
+    return np.concatenate([np.flatnonzero(~recovered), np.flatnonzero(recovered)])
+
+
+def _classes(part: pl.DataFrame, columns: Sequence[pl.Series], order: Rows) -> Rows:
+    """For each row the one, first in `order`, that is equal to it."""
+    _, firsts, which = np.unique(_hashes(columns)[order], return_index=True, return_inverse=True)
+    found = np.empty(part.height, np.int64)
+    found[order] = order[firsts[which]]
+    rest = np.flatnonzero(found != np.arange(part.height))
+    most = 2 * rest.size > part.height  # then whole columns are compared: less is gathered
+    same = np.ones(part.height if most else rest.size, bool)
+    for column in columns:
+        mine, other = (column, found) if most else (column.gather(rest), found[rest])
+        same &= mine.eq_missing(column.gather(other)).to_numpy()
+    if most:
+        same = same[rest]
+    if not same.all():
+        _by_value(columns, found, order[np.isin(found[order], found[rest[~same]])])
+    _apart(part, found, order)
+    return found
+
+
+def _by_value(columns: Sequence[pl.Series], found: Rows, rows: Rows) -> None:
+    """Equal rows among those whose hashes are alike though their values are not: slow, and hardly ever needed."""
+    values = pl.DataFrame([column.gather(rows).alias(str(n)) for n, column in enumerate(columns)])
+    groups = values.with_row_index("_row").group_by(values.columns, maintain_order=True).agg("_row")["_row"]
+    for group in groups.to_list():
+        found[rows[group]] = rows[group[0]]
+
+
+def _apart(part: pl.DataFrame, found: Rows, order: Rows) -> None:
+    """Without record ids: the n-th of equal rows in one source is a copy of the n-th in another, and of no other."""
+    rows = order[part["record_id"].is_null().to_numpy()[order]]
+    if not rows.size:
+        return
+    equal = pl.DataFrame({"row": rows, "first": found[rows], "source": part["source"].gather(rows)})
+    nth = pl.int_range(pl.len()).over("first", "source")
+    found[rows] = equal.with_columns(nth=nth).select(pl.col("row").first().over("first", "nth"))[:, 0].to_numpy()
+
+
+# Odd numbers, so that multiplying loses nothing; splitmix64's and the golden ratio's. A collision costs time alone.
+_MIX, _STEP = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x9E3779B97F4A7C15)
+
+
+def _hashes(columns: Sequence[pl.Series]) -> Hashes:
+    mixed = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
+        mixed ^= mixed >> np.uint64(31)
+        mixed *= _MIX
+        mixed += column.hash().to_numpy() + _STEP
+    return mixed
+
+
+def _sources(frame: pl.DataFrame, first: Rows, kept: Rows) -> pl.Series:
+    """For each row that is kept, where it and its copies stand."""
+    order = _live_first(frame)
+    if kept.size < frame.height:
+        order = order[np.argsort(first[order], kind="stable")]
+        counts = np.bincount(first, minlength=frame.height)[kept]
+    else:
+        order, counts = np.arange(frame.height), np.ones(kept.size, np.int64)
+    places = frame.select(path=pl.col("source").gather(order), offset=pl.col("offset").gather(order)).to_struct()
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    lists = pa.LargeListArray.from_arrays(pa.array(ends, pa.int64()), places.to_arrow())
+    found = pl.from_arrow(lists)
+    assert isinstance(found, pl.Series)
+    return found.cast(SOURCES).alias("sources")

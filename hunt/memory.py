@@ -1,0 +1,38 @@
+"""How much memory a process takes, and how much there is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def own(pid: int | None = None) -> int:
+    """Bytes that a process (None: this one) holds for itself: without mapped files, where the system tells; 0: gone."""
+    if sys.platform == "linux":  # psutil takes longer to import than a short run has
+        try:
+            _, resident, shared, *_ = Path(f"/proc/{pid or 'self'}/statm").read_text(encoding="ascii").split()
+        except (OSError, ValueError):
+            return 0
+        return (int(resident) - int(shared)) * os.sysconf("SC_PAGESIZE")
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def of_machine() -> int:
+    """Bytes that this machine, or the container it runs in, has."""
+    if hasattr(os, "sysconf"):
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE")
+    else:
+        import psutil
+
+        total = int(psutil.virtual_memory().total)
+    try:
+        allowed = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()  # control groups, version 2
+    except OSError:
+        return total
+    return min(total, int(allowed)) if allowed.isdecimal() else total

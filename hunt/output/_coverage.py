@@ -1,0 +1,137 @@
+"""Coverage for people and for files: a page a host on a terminal, one row a fact everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+import polars as pl
+from rich.console import Console
+from rich.text import Text
+
+from hunt import schema
+from hunt.coverage import FACTS
+from hunt.output._rows import flat
+from hunt.output._safe import exact_json, safe
+from hunt.output._stream import as_bytes
+from hunt.output.csv import encode
+
+FORMATS = ("table", "csv", "jsonl")
+
+# What deserves a line of its own, in this order; `holes` is what makes an empty result worth less.
+_NAMES = {
+    "cleared": "log cleared",
+    "damage": "not read",
+    "checksum": "checksum wrong",
+    "restart": "log began anew",
+    "gap": "records missing",
+    "silence": "silence",
+    "time_backwards": "time went back",
+    "clock_step": "clock",
+    "sysmon_state": "Sysmon",
+    "sysmon_config": "Sysmon",
+    "sysmon_error": "Sysmon",
+    "outlook_alive": "Outlook ran",
+    "new_outlook_only": "new Outlook",
+    "collected": "chosen events",
+}
+_BRIEF = 5  # facts of a kind that are told for each host; all of them stand in coverage.csv
+
+
+def write(facts: pl.DataFrame, shown: str, out: TextIO, raw: bool = False) -> None:
+    """FACTS as one of FORMATS; a table becomes tab-separated lines in a pipe."""
+    console = Console(file=out, highlight=False, markup=False)
+    if shown == "csv":
+        as_bytes(out).write(encode(flat(facts), raw=raw))
+    elif shown == "jsonl":
+        lines = as_bytes(out)
+        for row in facts.with_columns(schema.time_text(pl.col("start", "end"))).iter_rows(named=True):
+            lines.write(exact_json(row).encode() + b"\n")
+    elif console.is_terminal:
+        for line in _pages(facts):
+            console.print(line)
+    else:
+        for cells in ([*FACTS], *flat(facts).iter_rows()):
+            out.write("\t".join("" if cell is None else safe(str(cell)) for cell in cells) + "\n")
+
+
+def _pages(facts: pl.DataFrame) -> Iterator[Text]:
+    facts = facts.with_columns(pl.col(pl.String).fill_null(""))
+    hosts = facts["host"].unique().to_list()
+    for host in sorted(hosts, key=lambda name: (name == "", name)):  # what belongs to no host comes last
+        yield Text(safe(host) or "Other evidence", "bold")
+        yield from _page(facts.filter(host=host))
+        yield Text("")
+
+
+def _page(own: pl.DataFrame) -> Iterator[Text]:
+    for row in own.filter(kind="channel").iter_rows(named=True):
+        yield Text.assemble("  ", safe(row["channel"] or "no channel"), (f"  {_when(row)}", "dim"))
+        ids = own.filter(kind="event", channel=row["channel"]).sort("event_id").select("event_id", "count")
+        shown = ", ".join(f"{event_id} ({count})" for event_id, count in ids.head(_MANY).iter_rows())
+        more = f" and {ids.height - _MANY} more" if ids.height > _MANY else ""
+        yield Text(f"    {row['count']} records; event ids {shown}{more}")
+    for kind in _NAMES:
+        told = own.filter(kind=kind)
+        for row in told.head(_BRIEF).iter_rows(named=True):
+            yield _line(kind, row)
+        if told.height > _BRIEF:
+            yield Text(f"  {_NAMES[kind]}: {told.height - _BRIEF} more (coverage.csv)", "dim")
+    for row in own.filter(kind="query").iter_rows(named=True):
+        able = row["start"] is not None or row["detail"].startswith("could have fired")
+        yield Text.assemble("  ", (f"{row['query']}: ", "bold" if able else "bold yellow"), safe(row["detail"]))
+        for lacking in own.filter(kind="query_missing", query=row["query"]).iter_rows(named=True):
+            yield Text(f"    {safe(lacking['detail'])}", "yellow")
+
+
+_MANY = 12  # event ids of a channel that are shown
+
+
+def _line(kind: str, row: Mapping[str, Any]) -> Text:
+    where = row["channel"] or row["source"] or ""
+    when = _when(row)
+    size = "" if row["bytes"] is None else f" ({row['bytes']} bytes)"
+    parts = (when, where, row["detail"] + size)
+    return Text.assemble("  ", (f"{_NAMES[kind]}: ", "yellow"), safe("; ".join(part for part in parts if part)))
+
+
+def _when(row: Mapping[str, Any]) -> str:
+    start, end = (f"{time:%Y-%m-%d %H:%M:%S}" if time is not None else "" for time in (row["start"], row["end"]))
+    return start if start == end else f"{start or '?'} to {end or '?'}"
+
+
+def summary(facts: pl.DataFrame) -> Iterator[Text]:
+    """What a run could not see, in few lines: holes in the evidence, and when Outlook was running already."""
+    holes = [
+        _count(facts.filter(kind="gap"), "gap", "records missing"),
+        _count(facts.filter(kind="silence"), "silence"),
+        _count(facts.filter(kind="cleared"), "cleared log"),
+        _count(facts.filter(kind="restart"), "log begun anew", plural="logs begun anew"),
+        _count(
+            facts.filter(pl.col("kind").is_in(["clock_step", "time_backwards"])),
+            "step of the clock",
+            plural="steps of the clock",
+        ),
+        _count(facts.filter(pl.col("kind").is_in(["damage", "checksum"])), "damaged part"),
+    ]
+    told = [hole for hole in holes if hole]
+    if told:
+        yield Text.assemble(("Holes in the evidence: ", "bold yellow"), ", ".join(told), " (hunt coverage)")
+    alive = facts.filter(kind="outlook_alive")
+    if alive.height:
+        hosts = alive["host"].n_unique()
+        what = f"{alive.height} interval{'s' * (alive.height != 1)} on {hosts} host{'s' * (hosts != 1)}"
+        yield Text.assemble(("Outlook was running already: ", "bold yellow"), what, "; hunts on starts are blind there")
+    new = facts.filter(kind="new_outlook_only")
+    if new.height:
+        names = ", ".join(safe(host) for host in new["host"].unique().sort().head(3))
+        more = f" and {new.height - 3} more" if new.height > 3 else ""
+        yield Text.assemble(("Only the new Outlook: ", "bold"), names, more)
+
+
+def _count(facts: pl.DataFrame, name: str, what: str = "", plural: str = "") -> str:
+    if not facts.height:
+        return ""
+    number = facts.height
+    said = f"{number} {name if number == 1 else plural or name + 's'}"
+    return f"{said} ({int(facts['count'].sum())} {what})" if what else said

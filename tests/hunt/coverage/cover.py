@@ -1,0 +1,39 @@
+"""Events to the facts that coverage tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from hunt import coverage
+from hunt.events import Events
+from hunt.model import Problem, Wants
+from hunt.registry import queries
+from tests.helpers import T0, Row, batch
+
+Told = dict[str, Any]
+
+
+def cover(*rows: Row, problems: Sequence[Problem] = (), batches: int = 1) -> list[Told]:
+    """All facts; times in seconds after T0, what does not apply left out."""
+    events, seen = Events(), coverage.Seen()
+    take = seen.before(events.add, Wants({}))
+    for part in range(batches):
+        if rows[part::batches]:
+            take(batch(*rows[part::batches]))
+    results = [coverage.evaluate(events, query) for query in queries()]
+    facts = coverage.facts(events, seen, problems, queries(), results)
+    assert dict(facts.schema) == dict(coverage.FACTS)
+    return [{name: _plain(value) for name, value in row.items() if value is not None} for row in facts.to_dicts()]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return round((value - datetime.fromtimestamp(T0, UTC)).total_seconds(), 3)
+    return value
+
+
+def of_kind(kind: str, told: Sequence[Told]) -> list[Told]:
+    """Facts of one kind, without it."""
+    return [{name: value for name, value in fact.items() if name != "kind"} for fact in told if fact["kind"] == kind]

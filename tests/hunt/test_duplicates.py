@@ -1,0 +1,134 @@
+"""Copies of events: found wherever they stand, however many there are, and never taken for something else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hunt import duplicates, schema
+from hunt.duplicates import once
+from hunt.model import SYSMON
+from tests.helpers import OUTLOOK, Row, event, start, texts
+
+
+def frame(*rows: Row) -> pl.DataFrame:
+    """Events of one type as `Events` hands them on: by source and offset."""
+    marks = pl.Series("recovered", [bool(row.get("recovered")) for row in rows])
+    met = schema.conform(texts([{k: v for k, v in row.items() if k != "recovered"} for row in rows]), 1)
+    return met.with_columns(marks).sort("source", "offset", maintain_order=True)
+
+
+def places(found: pl.DataFrame) -> list[list[tuple[str, int]]]:
+    return [[(at["path"], at["offset"]) for at in sources] for sources in found["sources"].to_list()]
+
+
+def test_of_copies_the_live_one_stays_and_every_place_is_kept_live_ones_first() -> None:
+    row = start(OUTLOOK)
+    copies = [
+        row | {"source": "a.raw", "offset": "70", "recovered": True},
+        row | {"source": "b.evtx", "offset": "5", "host": "ws01"},
+        row | {"source": "b.evtx", "offset": "1", "recovered": True},
+        row | {"source": "c.evtx", "offset": "9"},
+    ]
+    found = once(frame(*copies))
+    assert found["recovered"].to_list() == [False]
+    assert found["source"].to_list() == ["b.evtx"]
+    assert places(found) == [[("b.evtx", 5), ("c.evtx", 9), ("a.raw", 70), ("b.evtx", 1)]]
+
+
+def test_recovered_copies_alone_count_once() -> None:
+    row = start(OUTLOOK) | {"recovered": True, "source": "raw"}
+    found = once(frame(row | {"offset": "1"}, row | {"offset": "2"}))
+    assert found["recovered"].to_list() == [True]
+    assert places(found) == [[("raw", 1), ("raw", 2)]]
+
+
+def test_a_recovered_event_that_differs_from_the_live_one_stays_beside_it() -> None:
+    row = start(OUTLOOK)
+    torn = row | {"CommandLine": "tor", "recovered": True, "source": "raw"}
+    assert once(frame(row, torn))["recovered"].to_list() == [True, False]
+
+
+def test_the_channel_is_compared_without_case() -> None:
+    row = start(OUTLOOK, source="a")
+    assert once(frame(row, row | {"source": "b", "channel": SYSMON.upper()})).height == 1
+
+
+def test_without_record_ids_an_event_of_one_source_is_no_copy_of_another_there() -> None:
+    """Two equal lines of a text export are two events; the same export given twice is the same two."""
+    row = {name: value for name, value in event(1, A="x").items() if name != "record_id"}
+    rows = [row | {"source": source, "offset": str(at)} for source in ("a", "b") for at in (1, 2)]
+    third = row | {"source": "c", "offset": "7"}
+    assert places(once(frame(*rows))) == [[("a", 1), ("b", 1)], [("a", 2), ("b", 2)]]
+    assert places(once(frame(*rows, third))) == [[("a", 1), ("b", 1), ("c", 7)], [("a", 2), ("b", 2)]]
+
+
+def test_events_without_a_host_or_a_time_are_compared_too() -> None:
+    row = event(1, host=None, logged=None, A="x")
+    found = once(frame(row | {"source": "a"}, row | {"source": "b"}, row | {"source": "c", "A": "y"}))
+    assert found.height == 2
+
+
+values = st.sampled_from([None, "", "a", "b"])
+rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "host": st.sampled_from([None, "WS01", "ws01", "WS02"]),
+            "record_id": st.sampled_from([None, "1", "2"]),
+            "source": st.sampled_from(["x", "y"]),
+            "recovered": st.booleans(),
+            "A": values,
+            "Data": st.sampled_from([None, ["a"], ["a", ""], [None]]),
+        }
+    ),
+    min_size=1,
+    max_size=14,
+)
+
+
+def naive(found: pl.DataFrame) -> list[tuple[int, list[int]]]:
+    """By comparing each row with each: the row that is kept and the places of all that are equal to it."""
+    groups: dict[Any, list[dict[str, Any]]] = {}
+    met: dict[Any, int] = {}
+    for row in sorted(found.rows(named=True), key=lambda r: (r["recovered"], r["source"], r["offset"])):
+        data = None if row["Data"] is None else tuple(row["Data"])
+        key: tuple[Any, ...] = ((row["host"] or "").lower(), row["host"] is None, row["record_id"], row["A"], data)
+        if row["record_id"] is None:
+            met[key, row["source"]] = met.get((key, row["source"]), 0) + 1
+            key = (*key, met[key, row["source"]])
+        groups.setdefault(key, []).append(row)
+    return sorted((group[0]["offset"], [row["offset"] for row in group]) for group in groups.values())
+
+
+@pytest.mark.parametrize("hashes", ["as they are", "all alike"])
+@settings(max_examples=40)
+@given(given_rows=rows)
+def test_the_same_copies_are_found_as_by_comparing_each_with_each(hashes: str, given_rows: list[Row]) -> None:
+    """Also if all hashes collide, as evidence may be made to do: then values alone decide."""
+    met = [
+        event(1, logged="2026-03-02 08:15:00", offset=str(at), **{k: v for k, v in row.items() if k != "host"})
+        | {"host": row["host"]}
+        for at, row in enumerate(given_rows)
+    ]
+    together = frame(*met)
+    with pytest.MonkeyPatch.context() as patch:
+        if hashes == "all alike":
+            patch.setattr(duplicates, "_hashes", lambda columns: np.zeros(len(columns[0]), np.uint64))
+        found = once(together)
+    assert sorted((row["offset"], [at["offset"] for at in row["sources"]]) for row in found.rows(named=True)) == naive(
+        together
+    )
+    assert found.select("source", "offset").rows() == found.select("source", "offset").sort("source", "offset").rows()
+
+
+def test_a_thousand_copies_of_many_events_are_no_more_work_than_as_many_events() -> None:
+    one = frame(*(start(OUTLOOK, source="a") for _ in range(200)))
+    many = pl.concat([one.with_columns(pl.lit(f"log{n:04}").alias("source")) for n in range(500)])
+    found = once(many)
+    assert found.height == 200
+    assert set(found["sources"].list.len()) == {500}
