@@ -519,9 +519,7 @@ def coverage(
 @_unpacking
 @_JOBS
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def carve(
-    raw: tuple[Path, ...], live: tuple[Path, ...], out: Path, opening: Opening, jobs: int, quiet: bool
-) -> None:
+def carve(raw: tuple[Path, ...], live: tuple[Path, ...], out: Path, opening: Opening, jobs: int, quiet: bool) -> None:
     """Find event logs in raw data: images, page files, memory dumps, free space.
 
     Whole and torn chunks, what stands in their slack, and single records, at any offset; each event once, a Parquet

@@ -1,16 +1,14 @@
 """The census of a unit: what is known of every record, wanted or not, by a few numpy operations.
 
-EventRecordID and TimeCreated are values of the record's outer template. Windows makes that template for all providers
-alike: in 13,356 of 13,356 records of 224 logs they are the values 10 and 6, behind values of fixed types. A record that
-has them elsewhere is read on its own. The record's header is not asked: where a log was saved from a viewer, exported
-or forwarded, its number is another one and its time is none, as in most of those logs.
+EventRecordID and TimeCreated are values of the record's outer template, of one type each; a record that has them
+otherwise is read on its own. The record's header is not asked: where a log was saved from a viewer, exported or
+forwarded, its number is another one and its time is none, as in most of 224 real logs.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,56 +20,42 @@ import polars as pl
 from hunt import runs, schema
 from hunt.runs import NO_ID, NO_TIME
 
-from . import bxml, event_xml, framing, records
-from .batch import Names
-from .framing import I64, U8, U64, Frames, Mask
-
-# The first values of the outer template as u16 size and u8 type (None: of any size and type): level, opcode, task,
-# event id, qualifiers, keywords, TimeCreated, activity, process, thread, EventRecordID.
-_LAYOUT = (
-    *((1, 0x04), (1, 0x04), (2, 0x06), (2, 0x06), None, (8, 0x15), (8, 0x11), None, (4, 0x08), (4, 0x08)),
-    (8, 0x0A),
-)
-_ANY = tuple(index for index, value in enumerate(_LAYOUT) if value is None)
-_FIXED = np.cumsum([0, *(value[0] if value else 0 for value in _LAYOUT)])
-_BEFORE_TIME, _BEFORE_ID = int(_FIXED[6]), int(_FIXED[10])  # bytes of values of fixed size
-
-# What a template instance begins with: `0f 01 01 00`, `0c`, a byte, u32 template id, u32 offset of the definition in
-# the chunk; then (behind the definition, if it stands right there) u32 count, and for each value
-# u16 size, u8 type, u8 0. Counts and offsets have two bytes at most.
-_DEFINITION_AT, _COUNT_AT, _DESCRIBED_AT = 10, 14, 18
-_HEAD = 64
-
-
-def _head() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """(expected bytes, which of them count), as eight words."""
-    expected, counts = bytearray(_HEAD), bytearray(_HEAD)
-    described = [struct.pack("<HBx", *value) if value else None for value in _LAYOUT]
-    fixed = {0: b"\x0f\x01\x01\0\x0c", _DEFINITION_AT + 2: b"\0\0", _COUNT_AT + 2: b"\0\0"}
-    fixed |= {_DESCRIBED_AT + 4 * index: value[:3] for index, value in enumerate(described) if value}
-    for at, value in fixed.items():
-        expected[at : at + len(value)] = value
-        counts[at : at + len(value)] = b"\xff" * len(value)
-    return np.frombuffer(expected, "<u8"), np.frombuffer(counts, "<u8")
-
-
-_EXPECTED, _COUNTS = _head()
+from . import event_xml
+from .batch import Batch, Names
+from .framing import I64, U64
+from .instances import Values
+from .layout import Slot
 
 _EPOCH = 116_444_736_000_000_000  # 1970 as FILETIME: 100 ns since 1601
 _SPAN = (1 << 63) // 100  # FILETIMEs on either side of 1970 that ns in 64 bits can tell
 _ONE_BY_ONE = 1024  # records of a unit of another layout whose id and time are read; of all others they are not known
 _NEVER = int(np.iinfo(np.int64).max)
 
-Read = Callable[[int], event_xml.Row | None]  # a record of the batch, by its position in the frames
+_UINT64, _FILETIME = 0x0A, 0x11  # value types
+
+Read = Callable[[int], event_xml.Row | None]
 Table = npt.NDArray[np.int64]
 
 
-@dataclass(slots=True)
-class Written:
-    """EventRecordIDs and TimeCreated (ns since 1970) of a batch's records; NO_ID, NO_TIME where not known."""
+def written(batch: Batch, found: Values, sources: Mapping[str, Slot | None]) -> tuple[I64, I64]:
+    """EventRecordIDs and TimeCreated (ns since 1970) of records; NO_ID, NO_TIME where not known.
 
-    ids: I64
-    times: I64
+    `sources`: where the values of the outer template's columns stand.
+    """
+    ids, times = np.full(found.rows.size, NO_ID, np.int64), np.full(found.rows.size, NO_TIME, np.int64)
+    for name, kind, told in (("record_id", _UINT64, ids), ("logged", _FILETIME, times)):
+        slot = sources.get(name)
+        if slot is None:
+            continue
+        right = (found.kind[slot.index] == kind) & (found.size[slot.index] == 8)
+        rows = slice(None) if right.all() else np.flatnonzero(right)
+        read = batch.u64[found.at[slot.index][rows]]
+        if name == "record_id":
+            told[rows] = np.where(read < runs.HIGHEST, read.astype(np.int64), NO_ID)
+        else:
+            ticks = read.astype(np.int64) - _EPOCH
+            told[rows] = np.where((ticks > -_SPAN) & (ticks < _SPAN), ticks * 100, NO_TIME)
+    return ids, times
 
 
 @dataclass(slots=True)
@@ -84,17 +68,14 @@ class Census:
     _singles: list[tuple[int, ...]] = field(default_factory=list)
     _left: int = _ONE_BY_ONE
 
-    def written(self, data: U8, frames: Frames, read: Read) -> Written:
-        """When the records of a batch were written, and as which."""
-        count = frames.offset.size
-        out = Written(np.full(count, NO_ID, np.int64), np.full(count, NO_TIME, np.int64))
-        unknown = np.flatnonzero(~_fill(out, data, frames))
+    def complete(self, ids: I64, times: I64, read: Read) -> None:
+        """Fill in what is not known of some records; `read` reads one, by its place among them."""
+        unknown = np.flatnonzero((ids == NO_ID) | (times == NO_TIME))
         for row in unknown[: self._left].tolist():
             event = read(row)
             if event:
-                out.ids[row], out.times[row] = written_as(event)
+                ids[row], times[row] = written_as(event)
         self._left -= min(self._left, unknown.size)
-        return out
 
     def add(self, told: Table, numbers: U64, ids: I64, times: I64) -> None:
         """Count records. `told`: their segments, hosts, channels, providers and event ids, a row each; the last three
@@ -160,7 +141,7 @@ def _counted(told: Table, names: int) -> Sequence[I64]:
 
 
 def written_as(event: Mapping[str, object]) -> tuple[int, int]:
-    """EventRecordID and TimeCreated of a row of text, as `Written` has them."""
+    """EventRecordID and TimeCreated of a row of text, as `written` tells them."""
     record_id = str(event.get("record_id") or "")
     known = int(record_id) if record_id.isascii() and record_id.isdecimal() and len(record_id) < 20 else NO_ID
     return known if known < runs.HIGHEST else NO_ID, _time(str(event.get("logged") or ""))
@@ -180,49 +161,6 @@ def _time(text: str) -> int:
         return NO_TIME
     whole = (second - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
     return whole * 1_000_000_000 + int((shape[2] or "").ljust(9, "0"))
-
-
-def _fill(out: Written, data: U8, frames: Frames) -> Mask:
-    """Read the two values of all records that have the layout; which those are."""
-    done = np.zeros(frames.offset.size, bool)
-    at, end = frames.offset + records.RECORD_HEADER, frames.offset + frames.size - 4
-    left = np.flatnonzero(~_fill_some(out, done, data, np.arange(at.size), at, at, end))
-    # Where the definition stands in place, the values follow on it.
-    words = framing.loads(data, "<u4")
-    at, end = at[left], end[left]
-    offset = words[np.minimum(at + _DEFINITION_AT, words.size - 1)].astype(np.int64)
-    here = offset == at + _COUNT_AT & (records.CHUNK - 1)
-    left, at, end = left[here], at[here], end[here]
-    body = words[np.minimum(at + _COUNT_AT + 20, words.size - 1)].astype(np.int64)
-    behind = at + bxml.TEMPLATE_HEADER + body
-    fits = behind + _HEAD <= end
-    _fill_some(out, done, data, left[fits], at[fits], behind[fits], end[fits])
-    return done
-
-
-def _fill_some(out: Written, done: Mask, data: U8, rows: I64, start: I64, at: I64, end: I64) -> Mask:
-    """Those whose BinXML begins at `start` and whose count stands _COUNT_AT bytes behind `at`."""
-    within = at <= min(int(end.max(initial=0)), data.size) - _HEAD
-    head = framing.rows(data, np.where(within, at, 0), _HEAD)
-    if start is not at:
-        head = np.concatenate([framing.rows(data, start, _COUNT_AT), head[:, _COUNT_AT:]], axis=1)
-    ok = within & (np.bitwise_or.reduce((head.view("<u8") ^ _EXPECTED) & _COUNTS, axis=1) == 0)
-    halves = head.view("<u2")
-    if start is at:  # a definition in place is no count
-        ok &= halves[:, _DEFINITION_AT // 2] != (at + _COUNT_AT & (records.CHUNK - 1))
-    count = halves[:, _COUNT_AT // 2].astype(np.int64)
-    first, second = (halves[:, _DESCRIBED_AT // 2 + 2 * index].astype(np.int64) for index in _ANY)
-    begin = at + _DESCRIBED_AT + 4 * count + first
-    time_at, id_at = begin + _BEFORE_TIME, begin + second + _BEFORE_ID
-    ok &= (count >= len(_LAYOUT)) & (id_at + 8 <= end)
-    if not ok.all():
-        rows, time_at, id_at = rows[ok], time_at[ok], id_at[ok]
-    numbers = framing.loads(data, "<u8")
-    ids, ticks = numbers[id_at], numbers[time_at].astype(np.int64) - _EPOCH
-    out.ids[rows] = np.where(ids < runs.HIGHEST, ids.astype(np.int64), NO_ID)
-    out.times[rows] = np.where((ticks > -_SPAN) & (ticks < _SPAN), ticks * 100, NO_TIME)
-    done[rows] = True
-    return done
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from hunt import schema
 from hunt.model import ALL_COLUMNS, EventType, Wants
 from hunt.schema import Kind
 
-from . import columns, framing, records
+from . import census, columns, framing, records
 from . import values as values_of
 from .batch import Batch
 from .columns import Column, Reader, Texts
@@ -51,6 +51,13 @@ class Counted:
     records: I64
     event_id: I64
     names: Mapping[str, I64]
+    ids: I64  # EventRecordIDs and TimeCreated, as `census.written` tells them
+    times: I64
+
+    def take(self, chosen: I64) -> Counted:
+        """Some of the records."""
+        names = {column: numbers[chosen] for column, numbers in self.names.items()}
+        return Counted(self.records[chosen], self.event_id[chosen], names, self.ids[chosen], self.times[chosen])
 
 
 @dataclass(slots=True)
@@ -71,18 +78,20 @@ class _Group:
     shape: Shape
     event_id: I64
     names: Mapping[str, I64]
+    written: tuple[I64, I64]  # as `census.written` tells it
 
     def take(self, chosen: I64) -> _Group:
         """Those of some of the records, in their order."""
         if chosen.size == self.template.size:
             return self
         names = {column: numbers[chosen] for column, numbers in self.names.items()}
-        return _Group(self.found.take(chosen), self.template[chosen], self.shape, self.event_id[chosen], names)
+        ids, times = self.written
+        told = (self.shape, self.event_id[chosen], names, (ids[chosen], times[chosen]))
+        return _Group(self.found.take(chosen), self.template[chosen], *told)
 
-    def counted(self, chosen: I64) -> Counted:
-        """For the census, some of the records."""
-        names = {column: numbers[chosen] for column, numbers in self.names.items()}
-        return Counted(self.found.rows[chosen], self.event_id[chosen], names)
+    def counted(self) -> Counted:
+        """All of it, for the census."""
+        return Counted(self.found.rows, self.event_id, self.names, *self.written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +156,14 @@ class Decoder:
         sources = dict(shape.columns)
         event_id = self._event_ids(batch, found, template, sources["event_id"], bad)
         names = {column: self._named(batch, found, template, sources, column, bad) for column in _TOLD_APART}
-        group = _Group(found, template, shape, event_id, names)
+        group = _Group(found, template, shape, event_id, names, census.written(batch, found, sources))
         if bad.any():
             out.walk.append(found.rows[bad])
             group = group.take(np.flatnonzero(~bad))
         for kind, chosen in _by_type(batch, group):
             wanted = self.wants.of(kind)
             if wanted is None:
-                out.counted.append(group.counted(chosen))
+                out.counted.append(group.counted().take(chosen))
             else:
                 self._sections(batch, group.take(chosen), kind, wanted, out)
 
@@ -260,7 +269,7 @@ class Decoder:
             out.walk.append(group.found.rows[bad])
             made = {name: column.keep(~bad) for name, column in made.items()}
             group = group.take(np.flatnonzero(~bad))
-        out.counted.append(Counted(group.found.rows, group.event_id, group.names))
+        out.counted.append(group.counted())
         if group.found.rows.size:
             out.pieces.setdefault(kind, []).append(Piece(group.found.rows, provider, made))
 

@@ -218,8 +218,7 @@ def _with_stale(data: U8, slots: Sequence[_Slot], frames: Frames) -> tuple[Frame
 
 def _live(counted: Counted, stale: Mask) -> Counted:
     live = ~stale[counted.records]
-    names = {column: numbers[live] for column, numbers in counted.names.items()}
-    return Counted(counted.records[live], counted.event_id[live], names)
+    return counted if live.all() else counted.take(np.flatnonzero(live))
 
 
 def _position(unit: Unit, index: I64) -> npt.NDArray[np.uint32]:
@@ -240,25 +239,21 @@ def _count(
     if not any(part.records.size for part in counted):
         return
     columns = ("host", "channel", "provider")
-    rows = np.concatenate([part.records for part in counted])
-    told = np.stack(
-        [
-            segment[rows].astype(np.int64),
-            *(np.concatenate([part.names[column] for part in counted]) for column in columns),
-            np.concatenate([part.event_id for part in counted]),
-        ]
+    rows, event_id, ids, times = (
+        np.concatenate([getattr(part, name) for part in counted]) for name in ("records", "event_id", "ids", "times")
     )
+    names = [np.concatenate([part.names[column] for part in counted]) for column in columns]
 
-    def read(row: int) -> event_xml.Row | None:
-        index, inside = divmod(int(frames.offset[row]), records.CHUNK)
+    def read(place: int) -> event_xml.Row | None:
+        index, inside = divmod(int(frames.offset[rows[place]]), records.CHUNK)
         walker = bxml.Walker(data[index * records.CHUNK :][: slots[index].used].tobytes())
         try:
-            return walker.row(records.Frame(inside, int(frames.size[row]), int(frames.number[row])))
+            return walker.row(records.Frame(inside, int(frames.size[rows[place]]), int(frames.number[rows[place]])))
         except ValueError:
             return None
 
-    written = unit.census.written(data, frames, read)
-    unit.census.add(told, frames.number[rows], written.ids[rows], written.times[rows])
+    unit.census.complete(ids, times, read)
+    unit.census.add(np.stack([segment[rows].astype(np.int64), *names, event_id]), frames.number[rows], ids, times)
 
 
 def _careful(unit: Unit, data: U8, index: int, slot: _Slot) -> Sequence[tuple[int, records.Frame]]:
@@ -304,8 +299,8 @@ def _walk(
         except ValueError as error:
             reason = f"chunk {slot.chunk}: {error}"
             what = "slack" if stale[row] else "record"
-            at, size = int(offset[row]), int(frames.size[row])
-            unit.problems.append(Problem(source, what, reason, offset=at, record_id=number, size=size))
+            place, size = int(offset[row]), int(frames.size[row])
+            unit.problems.append(Problem(source, what, reason, offset=place, record_id=number, size=size))
             continue
         kind = EventType(str(event.get("channel") or ""), int(str(event["event_id"])))
         if not stale[row]:
