@@ -111,8 +111,8 @@ class Census:
     def _named(self, columns: Mapping[str, I64], sources: Sequence[str]) -> list[pl.Series]:
         """The columns with their types, and texts for the numbers of files and names."""
         texts = pl.Series(self.names.texts, dtype=pl.String)
-        told = {c: texts.gather(columns[c]).alias(c) for c in ("host", "channel", "provider")}
-        told["source"] = pl.Series("source", sources, dtype=pl.String).gather(columns["source"])
+        told = {c: texts[pl.Series(columns[c])].alias(c) for c in ("host", "channel", "provider")}
+        told["source"] = pl.Series("source", sources, dtype=pl.String)[pl.Series(columns["source"])]
         told |= {
             "start": runs.known(columns["start"], _NEVER).cast(schema.TIME).alias("start"),
             "end": runs.known(columns["end"], NO_TIME).cast(schema.TIME).alias("end"),
