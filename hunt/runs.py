@@ -15,6 +15,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from hunt import arrays
+
 I64 = npt.NDArray[np.int64]
 
 # A run, as the census holds it. `first` and `last`: EventRecordIDs, null where records have none; `start`, `end`: the
@@ -112,9 +114,9 @@ def lists(found: Runs) -> tuple[I64, pl.Series]:
         pl.Series("missing", found.missing).cast(pl.UInt64),
     ]
     told = pl.DataFrame(columns).to_struct("runs")
-    keys, at = np.unique(found.key, return_index=True)
-    offsets = pa.array(np.append(at, found.key.size), pa.int64())
-    return keys, pl.Series("runs", pl.from_arrow(pa.LargeListArray.from_arrays(offsets, told.to_arrow())))
+    groups = arrays.grouped(found.key)
+    offsets = pa.array(np.append(groups.firsts, found.key.size), pa.int64())
+    return groups.values, arrays.series(pa.LargeListArray.from_arrays(offsets, told.to_arrow())).alias("runs")
 
 
 def of_records(records: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
-from typing import cast
 
 import polars as pl
 
-from hunt import runs
+from hunt import arrays, runs
 
 TIME = pl.Datetime("ns", "UTC")
 TEXTS = pl.List(pl.String)
@@ -300,7 +299,7 @@ def dtypes(frame: pl.DataFrame) -> dict[str, pl.DataType]:
 def compact(frame: pl.DataFrame) -> pl.DataFrame:
     """With texts of its own: decoded ones point into what was decoded, and would keep all of it in memory."""
     texts = [c for c, dtype in dtypes(frame).items() if dtype in (pl.String, TEXTS)]
-    return frame.with_columns(cast(pl.Series, pl.from_arrow(frame[c].to_arrow())).alias(c) for c in texts)
+    return frame.with_columns(arrays.series(frame[c].to_arrow()).alias(c) for c in texts)
 
 
 def census(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:

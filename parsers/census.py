@@ -18,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from hunt import runs, schema
+from hunt.arrays import grouped
 from hunt.runs import NO_ID, NO_TIME
 
 from . import event_xml
@@ -102,9 +103,9 @@ class Census:
         keys, groups = runs.lists(found)
         # The first row of each log tells its runs.
         logs = of_logs.of(np.array(counted[:3]))
-        known, at = np.unique(logs, return_index=True)
+        groups_of = grouped(logs)
         place = np.full(logs.size, -1, np.int64)
-        place[at] = np.searchsorted(keys, known)
+        place[groups_of.firsts] = np.searchsorted(keys, groups_of.values)
         columns = dict(zip(_COLUMNS, counted, strict=True))
         return pl.DataFrame([*self._named(columns, sources), groups.gather(runs.known(place, -1)).alias("runs")])
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hunt import schema
+from hunt.arrays import grouped
 from hunt.model import ALL_COLUMNS, EventType, Wants
 from hunt.schema import Kind
 
@@ -139,10 +140,10 @@ class Decoder:
         """The rows by the shape of their template; and their templates."""
         if not rows.size:
             return
-        definitions, which = np.unique(found.definition[rows], return_inverse=True)
-        known = self.templates.numbers(batch.data, definitions, within)
-        numbers, shapes = known[which], self.templates.shape_numbers(known)[which]
-        for number in np.unique(shapes).tolist():
+        groups = grouped(found.definition[rows])
+        known = self.templates.numbers(batch.data, groups.values, within)
+        numbers, shapes = known[groups.which], self.templates.shape_numbers(known)[groups.which]
+        for number in distinct_numbers(shapes):
             chosen = np.flatnonzero(shapes == number)
             shape = None if number == UNREADABLE else self.templates.shapes[number]
             yield shape, rows[chosen], numbers[chosen]
@@ -170,7 +171,7 @@ class Decoder:
     def _event_ids(self, batch: Batch, found: Values, template: I32, slot: Slot | None, bad: Mask) -> I64:
         """Event ids; what is no plain number is left to the walker."""
         if slot is None:
-            texts = {number: self.templates.text(number, "event_id") for number in np.unique(template).tolist()}
+            texts = {number: self.templates.text(number, "event_id") for number in distinct_numbers(template)}
             ids = {
                 number: int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
                 for number, text in texts.items()
@@ -197,9 +198,9 @@ class Decoder:
             return _numbered(batch, found, slot, bad)
         if column not in sources:
             return np.zeros(found.rows.size, np.int64)
-        known, which = np.unique(template, return_inverse=True)
-        numbers = [batch.names.number(self.templates.text(number, column)) for number in known.tolist()]
-        return np.array(numbers, np.int64)[which]
+        groups = grouped(template)
+        numbers = [batch.names.number(self.templates.text(number, column)) for number in groups.values.tolist()]
+        return np.array(numbers, np.int64)[groups.which]
 
     def _sections(self, batch: Batch, group: _Group, kind: EventType, wanted: frozenset[str], out: Decoded) -> None:
         """Wanted records: the section that is a value of the outer template, if any, by its own template."""
@@ -284,11 +285,11 @@ class Decoder:
             and name != "event_id"
             and (wanted == ALL_COLUMNS or name in wanted or name in _ALWAYS)
         }
-        known, which = np.unique(part.template, return_inverse=True)
+        groups = grouped(part.template)
 
         def shared(name: str | int) -> Texts:
-            table = [self.templates.text(number, name) for number in known.tolist()]
-            return Texts(batch.shared(list(table), which), None, exists=True)
+            table = [self.templates.text(number, name) for number in groups.values.tolist()]
+            return Texts(batch.shared(list(table), groups.which), None, exists=True)
 
         read = reader.columns({name: slot for name, slot in chosen.items() if slot is not None})
         made: dict[str, Column] = {

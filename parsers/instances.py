@@ -8,9 +8,12 @@ is checked against the end of the record (or of the value, for BinXML in a value
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from hunt.arrays import grouped
 
 from . import bxml, framing, records
 from .batch import Batch
@@ -105,8 +108,7 @@ def _described(batch: Batch, rows: I64, begin: I64, number: int) -> Values:
     return Values(rows, at, size, kind)
 
 
-def distinct_numbers(numbers: I64) -> list[int]:
-    """As np.unique, but cheap where all are the same."""
-    alike = not numbers.size or bool((numbers == numbers[0]).all())
-    found: list[int] = (numbers[:1] if alike else np.unique(numbers)).tolist()
+def distinct_numbers(numbers: npt.NDArray[np.integer[Any]]) -> list[int]:
+    """Distinct numbers, ascending."""
+    found: list[int] = grouped(numbers).values.tolist()
     return found

@@ -222,5 +222,4 @@ def _field_bytes(names: _Names, size: int) -> I64:
     """The bytes of a body that differ from chunk to chunk: references, and the `next` of names in place."""
     starts = np.concatenate([names.fields, names.fields + 4, names.elsewhere])
     places = (starts[:, None] + np.arange(4)).ravel()
-    bytes_: I64 = np.unique(places[places < size])
-    return bytes_
+    return np.array(sorted(set(places[places < size].tolist())), np.int64)

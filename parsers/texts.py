@@ -17,6 +17,9 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from hunt import arrays
+from hunt.arrays import grouped
+
 from .framing import I64, U8, Mask, equal, loads, parts, rows
 from .pool import Pool
 
@@ -240,7 +243,7 @@ def series(name: str, views: Views, valid: Mask | None, buffers: Sequence[U8 | b
     array = pa.Array.from_buffers(
         pa.string_view(), len(views), [None, pa.py_buffer(np.ascontiguousarray(views)), *shared]
     )
-    column = pl.Series(_Exported(array)).alias(name)
+    column = arrays.series(array).alias(name)
     if valid is None or valid.all():
         return column
     # Nulls are set by Polars: were they a buffer of this array, they alone would keep all others of it, the texts', in
@@ -249,17 +252,6 @@ def series(name: str, views: Views, valid: Mask | None, buffers: Sequence[U8 | b
 
 
 _NO_TEXT = pl.Series([None], dtype=pl.String)
-
-
-@dataclass(frozen=True, slots=True)
-class _Exported:
-    """An Arrow array by its C interface alone: the way Polars takes it without importing all of Arrow's functions."""
-
-    array: pa.Array
-
-    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
-        exported: tuple[object, object] = self.array.__arrow_c_array__(requested_schema)
-        return exported
 
 
 def distinct(data: U8, at: I64, size: I64) -> tuple[I64, I64]:
@@ -272,7 +264,7 @@ def distinct(data: U8, at: I64, size: I64) -> tuple[I64, I64]:
     middle = words[np.clip(at + (size >> 1) - 4, 0, last)]
     long = size > 8
     mixed = front * _ODD[0] + np.where(long, back * _ODD[1] + middle * _ODD[2], 0) + size.astype(np.uint64) * _ODD[3]
-    firsts, which = _few(mixed) or np.unique(mixed, return_index=True, return_inverse=True)[1:]
+    firsts, which = _few(mixed) or _many(mixed)
     # Equal so far: in size, in their first and last eight bytes and in eight between. Are they in all others?
     if (size[firsts[which]] != size).any() or not _equal(data, at, size, firsts, which):
         return _distinct_slowly(data, at, size)
@@ -292,6 +284,11 @@ def _few(numbers: npt.NDArray[np.uint64]) -> tuple[I64, I64] | None:
         firsts.append(int(left[0]))
         left = left[~same]
     return np.array(firsts, np.int64), which
+
+
+def _many(numbers: npt.NDArray[np.uint64]) -> tuple[I64, I64]:
+    groups = grouped(numbers)
+    return groups.firsts, groups.which
 
 
 def _equal(data: U8, at: I64, size: I64, firsts: I64, which: I64) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
 
 import polars as pl
 
@@ -165,5 +164,4 @@ def _own(met: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
     few = met.select(
         *_CORE, *(pl.col(c).cast(pl.String) if c in met.columns else pl.lit(None, pl.String).alias(c) for c in columns)
     )
-    texts = [c for c, dtype in few.schema.items() if dtype == pl.String]
-    return few.with_columns(cast(pl.Series, pl.from_arrow(few[c].to_arrow())).alias(c) for c in texts)
+    return schema.compact(few)

@@ -1,0 +1,52 @@
+"""What numpy and Polars do as well, at a price that was measured: sorting, or imports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+I64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """Distinct numbers, ascending; where each stands first; and for every number which of them it is."""
+
+    values: npt.NDArray[Any]
+    firsts: I64
+    which: I64
+
+
+def grouped(numbers: npt.NDArray[Any]) -> Grouped:
+    """As `numpy.unique`, but at no cost where all are the same."""
+    if not numbers.size or (numbers == numbers[0]).all():  # as most are
+        some = numbers[:1]
+        return Grouped(some, np.zeros(some.size, np.int64), np.zeros(numbers.size, np.int64))
+    order = np.argsort(numbers, kind="stable")
+    ordered = numbers[order]
+    begins = np.ones(numbers.size, bool)
+    begins[1:] = ordered[1:] != ordered[:-1]
+    which = np.empty(numbers.size, np.int64)
+    which[order] = np.cumsum(begins) - 1
+    return Grouped(ordered[begins], order[begins], which)
+
+
+def series(array: pa.Array) -> pl.Series:
+    """An Arrow array as it is, its buffers shared: `polars.from_arrow` imports pyarrow.compute."""
+    return pl.Series(_Exported(array))
+
+
+@dataclass(frozen=True, slots=True)
+class _Exported:
+    """An Arrow array by its C interface alone."""
+
+    array: pa.Array
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        exported: tuple[object, object] = self.array.__arrow_c_array__(requested_schema)
+        return exported
