@@ -6,11 +6,12 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -37,6 +38,7 @@ class _Group(click.Group):
     """Turns what can't be served into one line and exit code 2; our own bugs stay tracebacks."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **named: Any) -> Any:
+        _open_missing()
         if args is None and sys.argv[1:2] and sys.argv[1] in _WATCHED:  # as a command of its own, not as a function
             from hunt import supervisor
 
@@ -56,8 +58,36 @@ class _Group(click.Group):
             _say("hunt: interrupted")
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:  # `hunt ... | head`: whoever read has seen enough
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - so that leaving does not fail again
+            _drop_stdout()
             ctx.exit(PIPE_CLOSED)
+
+
+def _open_missing() -> None:
+    """Streams that were closed by who started us (`hunt ... >&-`) lead nowhere.
+
+    Else the next file that is opened would get their number, and all that is printed.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - as long as we live
+
+
+@contextmanager
+def _printing() -> Iterator[TextIO]:
+    """Where results are printed. Raises HuntError if that can't be written: `hunt ... >FILE` on a full disk."""
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_stdout()
+        raise HuntError(f"stdout: can't write: {error.strerror or error}") from None
+
+
+def _drop_stdout() -> None:
+    """So that leaving does not fail again."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
 
 
 def _say(line: str) -> None:
@@ -293,19 +323,15 @@ def run(
         raw,
     )
     journal = log_file.begin(log, (*evidence, *raw), request.options)
-    with interrupts.listening() as stop:
-        try:
-            with bar(quiet, debug) as shown_bar:
-                report = pipeline.run(request, Both(shown_bar, journal))
-            with stop.whole():  # what was found is written, whoever asks for the end
-                if out:
-                    _write_files(report, out, started)
-                registry.output(shown).write(report, sys.stdout)
-                sys.stdout.flush()
-                code = _finish(report, queries, Severity(fail_on) if fail_on else None)
-        except BaseException as error:
-            journal.close(ended_by=type(error).__name__, said=str(error))
-            raise
+    with interrupts.listening() as stop, journal:
+        with bar(quiet, debug) as shown_bar:
+            report = pipeline.run(request, Both(shown_bar, journal))
+        with stop.whole():  # what was found is written, whoever asks for the end
+            if out:
+                _write_files(report, out, started)
+            with _printing() as stdout:
+                registry.output(shown).write(report, stdout)
+            code = _finish(report, queries, Severity(fail_on) if fail_on else None)
     journal.close(exit_code=code, findings=report.findings.height, problems=len(report.problems))
     sys.exit(code)
 
@@ -321,7 +347,8 @@ def _check_out(out: Path | None, evidence: tuple[Path, ...], folder: bool = True
         return
     if folder and out.exists() and not out.is_dir():
         raise HuntError(f"{out}: is a file; -o names a folder")
-    if any(path.exists() and out.exists() and path.samefile(out) for path in evidence):
+    # Path.exists raises where nobody may look.
+    if out.exists() and any(os.path.exists(path) and path.samefile(out) for path in evidence):  # noqa: PTH110
         raise HuntError(f"{out}: is evidence; results are never written into it")
 
 
@@ -336,7 +363,7 @@ def _write_files(report: Report, out: Path, started: datetime) -> None:
 
 def _finish(report: Report, named: tuple[str, ...], fail_on: Severity | None) -> int:
     """The last line on stderr, which names all that applies; the exit code: 130 before 2 before 3 before 1."""
-    from hunt.output._summary import counted
+    from hunt.output._summary import counted, limits
 
     alarming = [s for s in report.findings["severity"] if fail_on and Severity(s).rank >= fail_on.rank]
     notes, codes = [counted(report)], []
@@ -347,6 +374,8 @@ def _finish(report: Report, named: tuple[str, ...], fail_on: Severity | None) ->
         reasons = "; ".join(f"{q.query}: {q.reason}" for q in report.queries)
         notes.append(f"no named query could run ({reasons})")
         codes.append(BAD_REQUEST)
+    else:
+        notes += limits(report)
     if report.problems:
         notes.append("part of the evidence could not be read (problems.csv with -o)")
         codes.append(DAMAGED)
@@ -407,7 +436,7 @@ def frame(
     kind = None if everything else _event_type(event or "")
     journal = log_file.begin(log, evidence, {**_given(), "evidence": [str(path) for path in evidence]})
     try:
-        with bar(quiet, debug) as shown:
+        with journal, bar(quiet, debug) as shown:
             exported = pipeline.export(
                 pipeline.Request(
                     evidence, out=out, jobs=jobs, bounds=_bounds(file_timeout, max_memory), opening=opening
@@ -479,7 +508,7 @@ def coverage(
     from hunt import log as log_file
     from hunt import pipeline
     from hunt.coverage.facts import counted
-    from hunt.output import _coverage, _files
+    from hunt.output import _facts, _files
     from hunt.output._progress import bar
     from hunt.watcher import Both
 
@@ -487,21 +516,23 @@ def coverage(
     journal = log_file.begin(log, evidence, {**_given(), "evidence": [str(path) for path in evidence]})
     bounds = _bounds(file_timeout, max_memory)
     request = pipeline.Request(evidence, queries, out=out, jobs=jobs, bounds=bounds, opening=opening, slack=slack)
-    with bar(quiet, debug) as shown_bar:
-        covered = pipeline.cover(request, Both(shown_bar, journal))
-    if out:
-        try:
-            _files.write_coverage(covered.facts, out)
-            _files.write_problems(covered.problems, out)
-        except OSError as error:
-            raise HuntError(f"{out}: can't write results: {error.strerror or error}") from None
-    _coverage.write(covered.facts, shown, sys.stdout)
-    sys.stdout.flush()
+    with journal:
+        with bar(quiet, debug) as shown_bar:
+            covered = pipeline.cover(request, Both(shown_bar, journal))
+        if out:
+            try:
+                _files.write_coverage(covered.facts, out)
+                _files.write_problems(covered.problems, out)
+            except OSError as error:
+                raise HuntError(f"{out}: can't write results: {error.strerror or error}") from None
+        with _printing() as stdout:
+            _facts.write(covered.facts, shown, stdout)
     _problems(() if out else covered.problems)
     read, found = (sum(getattr(tally, what) for tally in covered.tallies) for what in ("read", "found"))
     late = f"; interrupted, {len(covered.unread)} files not read whole" if covered.interrupted else ""
     where = f"{counted(len(covered.tallies), 'file')} of {counted(len(covered.hosts), 'host')}"
-    said = f"{read} of {found} records read in {where}"
+    other = f"; {counted(len(covered.skipped), 'file')} of other formats skipped" if covered.skipped else ""
+    said = f"{read} of {found} records read in {where}{other}"
     _say(f"hunt: {said}{late}{_UNREAD if covered.problems else ''}")
     code = INTERRUPTED if covered.interrupted else DAMAGED if covered.problems else OK
     journal.close(exit_code=code)
@@ -535,8 +566,9 @@ def carve(raw: tuple[Path, ...], live: tuple[Path, ...], out: Path, opening: Ope
             carved = carving.carve(raw, collected, out, jobs, watcher)
     except OSError as error:
         raise HuntError(f"{out}: can't write: {error.strerror or error}") from None
-    for kind, count in carved.types.items():
-        click.echo(f"{safe(kind.channel)}:{kind.event_id}\t{count}")
+    with _printing():
+        for kind, count in carved.types.items():
+            click.echo(f"{safe(kind.channel)}:{kind.event_id}\t{count}")
     said = f"{carved.events} events carved out of {len(carved.tallies)} files, {len(carved.types)} types"
     if live:
         said += f"; {carved.live} more are live"

@@ -16,8 +16,10 @@ import pyarrow as pa
 SOURCES = pl.List(pl.Struct({"path": pl.String, "offset": pl.UInt64}))
 
 # Copies of an event differ in where they stand; forwarded ones in their rendered texts as well. Windows compares the
-# names of channels and hosts without case: a frame holds one channel, and hosts are compared in lower case.
-_PLACE = frozenset({"source", "offset", "record_number", "recovered", "channel", "host"})
+# names of channels and hosts without case: a frame holds one channel, and hosts are compared in lower case. Times are
+# compared for themselves (`_ticks`): `time` is `logged`, or one of the payload.
+_APART = frozenset({"source", "offset", "record_number", "recovered", "channel", "host", "time", "logged"})
+_TICK = 1_000_000  # ns: of seven decimals, evtx_dump prints six and winlogbeat's @timestamp three
 _RENDERED = "RenderingInfo."
 
 Rows = npt.NDArray[np.int64]
@@ -27,9 +29,10 @@ Hashes = npt.NDArray[np.uint64]
 def once(frame: pl.DataFrame) -> pl.DataFrame:
     """Each event once: same host, record id, time and payload. `sources` (SOURCES) tells everywhere it stands.
 
-    `frame`: events of one type by source and offset. Of copies the first live one stays, else the first recovered one;
-    `sources` has the live ones first. Without record ids, as in some text exports, events of one source are never
-    copies of each other: they may well have happened twice.
+    `frame`: events of one type by source and offset. Of copies the first live one stays, else the first recovered one,
+    and of those with fewer decimals none: with record ids times are equal that are so to the millisecond. `sources` has
+    the live ones first. Without record ids, as in some text exports, events of one source are never copies of each
+    other: they may well have happened twice.
     """
     first = _first_copies(frame)
     kept = np.flatnonzero(first == np.arange(frame.height))
@@ -40,20 +43,34 @@ def once(frame: pl.DataFrame) -> pl.DataFrame:
 def _first_copies(frame: pl.DataFrame) -> Rows:
     """For each row the one that stands for it: itself, if it is the only one of its kind or the first."""
     first = np.arange(frame.height)
-    host = frame["host"].str.to_lowercase()
-    repeated = pl.Series(_hashes([host, frame["record_id"], frame["logged"]])).is_duplicated().to_numpy()
+    host, tick = frame["host"].str.to_lowercase(), _ticks(frame)
+    repeated = pl.Series(_hashes([host, frame["record_id"], tick])).is_duplicated().to_numpy()
     suspects = np.flatnonzero(repeated)
     if suspects.size:
-        payload = [c for c in frame.columns if c not in _PLACE and not c.startswith(_RENDERED)]
+        payload = [c for c in frame.columns if c not in _APART and not c.startswith(_RENDERED)]
         # Rows are gathered only where few are copies: it costs more than all else.
         if 2 * suspects.size > frame.height:
             suspects, part = first.copy(), frame
         else:
-            host, part = host.gather(suspects), frame[suspects]
-        columns = [column for c in payload if (column := part[c]).null_count() < part.height]
-        found = _classes(part, [host, *columns], _live_first(part))
+            host, tick, part = host.gather(suspects), tick.gather(suspects), frame[suspects]
+        columns = [host, tick, *(column for c in payload if (column := part[c]).null_count() < part.height)]
+        order = _live_first(part)
+        found = _classes(part, columns, order)
+        logged = part["logged"].to_physical().fill_null(0).to_numpy()
+        if (logged != logged[found]).any():
+            finest = np.lexsort((-logged[order], part["recovered"].to_numpy()[order]))
+            found = _classes(part, columns, order[finest])
         first[suspects] = suspects[found]
     return first
+
+
+def _ticks(frame: pl.DataFrame) -> pl.Series:
+    """When events were logged, as far as copies agree in it."""
+    logged = frame["logged"].to_physical()
+    tick = logged // _TICK
+    if not frame["record_id"].null_count():
+        return tick
+    return tick.zip_with(frame["record_id"].is_not_null(), logged)
 
 
 def _live_first(frame: pl.DataFrame) -> Rows:

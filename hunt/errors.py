@@ -1,5 +1,9 @@
 """What a user is told when a request can't be served; `cli.py` alone turns these into one line on stderr."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 
 class HuntError(Exception):
     """A file or request we can't serve; the message names the thing and the way out."""
@@ -19,6 +23,10 @@ class ContainerError(Exception):
 
 class PartOfAnotherError(ContainerError):
     """A file that is read with another one, as the further segments of a disk image are: nothing is lost."""
+
+    def __init__(self, whole: Path) -> None:
+        super().__init__(f"is read with {whole.name}")
+        self.whole = whole
 
 
 class LimitError(ContainerError):

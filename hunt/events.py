@@ -31,13 +31,18 @@ class Events:
 
     def add(self, batch: Batch) -> None:
         """Take decoded events in. Frames handed out before do not change."""
-        self._census.append(batch.census)
+        self.count(batch)
         for kind, frame in batch.frames.items():
             self._types.setdefault(kind.key, kind)
             self._batches.setdefault(kind.key, []).append(schema.compact(frame))
+            self._ready.pop(kind.key, None)
+
+    def count(self, batch: Batch) -> None:
+        """Take in which events there are, without the events."""
+        self._census.append(batch.census)
+        for frame in batch.frames.values():
             if frame["recovered"].any():  # stale records are in no census
                 self._recovered.append(frame.filter("recovered").select("host", "channel", "event_id").unique())
-            self._ready.pop(kind.key, None)
 
     def types(self) -> tuple[EventType, ...]:
         """The event types met, sorted."""
@@ -55,10 +60,13 @@ class Events:
         """All records read, of whatever event type: columns `schema.CENSUS`."""
         return pl.concat([pl.DataFrame(schema=schema.CENSUS), *self._census])
 
-    def hosts(self, kind: EventType | None = None) -> tuple[str, ...]:
-        """Hosts that have events (of one type), as first printed, sorted; names that differ in case are one."""
+    def hosts(self, kind: EventType | None = None, live: bool = False) -> tuple[str, ...]:
+        """Hosts that have events (of one type), as first printed, sorted; names that differ in case are one.
+
+        `live`: not those that have recovered ones alone.
+        """
         counted = self.census().select("host", "channel", "event_id")
-        met = pl.concat([counted, *self._recovered]).drop_nulls("host")
+        met = pl.concat([counted, *([] if live else self._recovered)]).drop_nulls("host")
         if kind:
             channel, event_id = kind.key
             met = met.filter(pl.col("channel").fill_null("").str.to_lowercase() == channel, event_id=event_id)

@@ -60,11 +60,14 @@ def collect(
         unique = Unique()
         formats = Formats(parsers, containers)
         unpacker = Unpacker(formats, opening or Opening(), spool, unique, hashed, begin, avoid)
+        met = set[object]()
         for entry in sources.find(arguments, leave_out):
             if isinstance(entry, Problem):
                 found.problems.append(entry)
             else:
+                met.add(entry.key)
                 found.take(_outcomes(entry, unique(entry.source), formats, unpacker, hashed))
+        found.settle(met)
         if not found.files:
             raise EvidenceError(_nothing(arguments, found.problems, found.skipped))
         yield Collection(tuple(found.files), tuple(found.problems), tuple(found.skipped), tuple(found.containers))
@@ -85,6 +88,7 @@ class _Sorted:
     problems: list[Problem] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     containers: list[Evidence] = field(default_factory=list)
+    parts: list[tuple[str, Path]] = field(default_factory=list)  # and what each is read with
 
     def take(self, outcomes: Iterator[Outcome]) -> None:
         for outcome in outcomes:
@@ -93,10 +97,20 @@ class _Sorted:
                     self.files.append((outcome.evidence, outcome.parser))
                 case Opened():
                     self.containers.append(outcome.evidence)
+                case Skipped(whole=Path() as whole):
+                    self.parts.append((outcome.source, whole))
                 case Skipped():
                     self.skipped.append(outcome.source)
                 case Problem():
                     self.problems.append(outcome)
+
+    def settle(self, met: Names[object]) -> None:
+        """Parts are skipped if what they are read with was met; by `sources.key`."""
+        for source, whole in self.parts:
+            if sources.key(whole.stat(), str(whole)) in met:
+                self.skipped.append(source)
+            else:
+                self.problems.append(Problem(source, "file", f"is read with {whole.name}, which is to be named"))
 
 
 def _outcomes(found: Found, source: str, formats: Formats, unpacker: Unpacker, hashed: bool) -> Iterator[Outcome]:
@@ -126,7 +140,7 @@ def _held(outcomes: Iterator[Outcome], found: Found, source: str) -> Iterator[Ou
     some = told = False
     for outcome in outcomes:
         some = some or isinstance(outcome, Log)
-        told = told or isinstance(outcome, Problem) or outcome == Skipped(source)  # the latter: read with another
+        told = told or isinstance(outcome, Problem) or (isinstance(outcome, Skipped) and outcome.whole is not None)
         yield outcome
     if found.expected and not some and not told:
         yield Problem(source, "file", "holds no event log")

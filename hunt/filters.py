@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -49,8 +49,11 @@ def moment(text: str, end: bool = False) -> Moment:
 
 
 def _is_date(text: str) -> bool:
-    """Whether a text that is ISO 8601 has no time of day: nothing after the ten or fewer characters of a date."""
-    return len(text) <= 10 and ":" not in text and "T" not in text.upper()
+    """Whether a text that is ISO 8601 has no time of day."""
+    try:
+        return bool(date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

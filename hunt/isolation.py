@@ -105,7 +105,9 @@ class Guard:
         pulse.beat(Phase.READING, evidence.source)
         try:
             return parser.records(evidence, offsets)
-        except OSError:
+        except OSError as error:
+            why = f"can't be read a second time, for all fields of findings' events: {error.strerror or error}"
+            self.problems.append(Problem(evidence.source, "file", why))
             raise
         except (
             Exception,

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import TextIO
+
+import click
 
 from hunt import pulse
 from hunt.errors import HuntError
 from hunt.model import Problem, Tally
-from hunt.output._safe import exact_json
+from hunt.output._safe import exact_json, safe
 from hunt.watcher import Watcher
 
 
 class Log(Watcher):
     """Lines that stand in the file as soon as they are said; without a file they go nowhere."""
 
-    def __init__(self, out: TextIO | None = None) -> None:
+    def __init__(self, out: TextIO | None = None, path: Path | None = None) -> None:
         self._out = out
+        self._path = path
         self._began = time.monotonic()
         self._source = ""
 
@@ -27,8 +32,15 @@ class Log(Watcher):
         """One line: when, how long after the beginning, what, and its facts."""
         if self._out:
             clock = {"time": datetime.now(UTC).isoformat(), "seconds": round(time.monotonic() - self._began, 3)}
-            self._out.write(exact_json({**clock, "event": event, **facts}) + "\n")
-            self._out.flush()
+            try:
+                self._out.write(exact_json({**clock, "event": event, **facts}) + "\n")
+                self._out.flush()
+            except OSError as error:  # a full disk: the results matter more
+                self._end()
+                why = error.strerror or str(error)
+                click.echo(
+                    f"hunt: {safe(str(self._path))}: can't write the log: {why}; the run goes on without it", err=True
+                )
 
     def begin(self, files: int, size: int) -> None:
         self.say("evidence", files=files, size=size)
@@ -62,9 +74,22 @@ class Log(Watcher):
     def close(self, **facts: object) -> None:
         """The last line."""
         self.say("end", **facts)
+        self._end()
+
+    def _end(self) -> None:
         if self._out:
-            self._out.close()
+            with suppress(OSError):  # closing writes what could not be written
+                self._out.close()
             self._out = None
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and not isinstance(error, SystemExit):
+            self.close(ended_by=type(error).__name__, said=str(error))
 
 
 def begin(path: Path | None, evidence: Sequence[Path], options: Mapping[str, object]) -> Log:
@@ -79,7 +104,7 @@ def begin(path: Path | None, evidence: Sequence[Path], options: Mapping[str, obj
     if target.exists() and not target.is_file():
         raise HuntError(f"{path}: is no file that can be written")
     try:
-        log = Log(target.open("a", encoding="utf-8", errors="backslashreplace", newline="\n"))
+        log = Log(target.open("a", encoding="utf-8", errors="backslashreplace", newline="\n"), path)
         log.say("begin", options=dict(options))
         if pulse.orders().trouble:
             log.note(pulse.orders().trouble)

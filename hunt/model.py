@@ -204,6 +204,7 @@ class Need:
     channel: str
     event_id: int
     columns: frozenset[str]
+    keys: frozenset[str] = frozenset()  # of them, those without which nothing can match
 
     @property
     def event_type(self) -> EventType:

@@ -10,17 +10,20 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from hunt import coverage, details, evidence, filters, findings, interrupts, isolation, pulse, raw, registry
 from hunt.events import Events
-from hunt.export import Export
 from hunt.filters import Filters
 from hunt.isolation import Bounds, Guard
-from hunt.model import Batch, Evidence, Hunt, Opening, Parser, Problem, Reading, Report, Settings, Status, Tally, Wants
+from hunt.model import Batch, Evidence, Hunt, Opening, Parser, Problem, Reading, Report, Settings, Status, Tally
 from hunt.recovered import Recovered
 from hunt.watcher import Watcher
+
+if TYPE_CHECKING:
+    from hunt.export import Export  # it takes its time to import, and most runs export nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,27 +85,27 @@ def _report(
     clock: _Clock,
 ) -> Report:
     events = Events((need for query in queries for need in query.hunt.needs), request.settings)
-    seen = coverage.Seen()
+    seen = coverage.Seen(request.filters.wants(events.wants()))
     with guard.stop.whole():
-        reading = Reading(request.filters.wants(seen.wants(events.wants())), request.jobs, request.slack)
-        take = seen.before(events.add, events.wants())
-        tallies, problems = read(collected, reading, take, watcher, guard)
+        reading = Reading(seen.wants(), request.jobs, request.slack)  # cleared logs and starts whatever --channel hides
+        tallies, problems = read(collected, reading, seen.before(events.add), watcher, guard)
         clock.done("read")
         if not guard.stop.requested:  # else what was not read may have had it
             for absent in request.filters.check(events.hosts(), _channels(events)):
                 watcher.note(absent)
 
-        results = [request.filters.hidden(q.hunt, coverage.evaluate(events, q)) for q in queries]
+        results = [request.filters.hidden(q.hunt, coverage.evaluate(events, seen, q)) for q in queries]
         able = [q.hunt for q, r in zip(queries, results, strict=True) if r.status is not Status.NOT_EVALUABLE]
         turns = _Turns(able, guard, watcher, clock)
         found, of_findings = findings.gather(events, turns, turns.tell)
         shown, of_shown, hidden = request.filters.apply(found, of_findings)
         complete = details.complete(of_shown, collected, guard.records)
+        pulse.beat(pulse.Phase.ENDING)  # what follows may take longer than a file
         clock.done("details")
         results = [r.unable("interrupted before it ran") if r.query in turns.left else r for r in results]
         counted = filters.count_hidden(coverage.count(results, shown), hidden, request.filters.named())
         unread = tuple(sorted((*collected.problems, *problems, *guard.problems), key=_place))
-        covered = coverage.facts(events, seen, unread, queries, results)
+        covered = coverage.facts(events, seen, unread, queries, results, tallies)
         clock.done("coverage")
         report = Report(
             findings=shown,
@@ -217,6 +220,7 @@ class Covered:
     facts: pl.DataFrame  # coverage.FACTS
     tallies: tuple[Tally, ...]
     problems: tuple[Problem, ...]
+    skipped: tuple[str, ...]  # files met in folders whose content no parser knows
     hosts: tuple[str, ...]
     interrupted: bool
     unread: tuple[str, ...]
@@ -233,15 +237,16 @@ def cover(request: Request, watcher: Watcher | None = None) -> Covered:
     ):
 
         def attempt(guard: Guard) -> Covered:
-            events, seen = Events(), coverage.Seen()
+            events = Events(need for query in queries for need in query.hunt.needs)
+            seen = coverage.Seen(events.wants())
             with guard.stop.whole():
                 reading = Reading(seen.wants(), request.jobs, request.slack)
-                take = seen.before(events.add, Wants({}))
-                tallies, problems = read(collected, reading, take, watcher, guard)
+                tallies, problems = read(collected, reading, seen.before(events.count), watcher, guard)
                 unread = tuple(sorted((*collected.problems, *problems, *guard.problems), key=_place))
-                results = [coverage.evaluate(events, query) for query in queries]
-                facts = coverage.facts(events, seen, unread, queries, results)
-            return Covered(facts, tallies, unread, events.hosts(), guard.stop.requested, tuple(guard.unread))
+                results = [coverage.evaluate(events, seen, query) for query in queries]
+                facts = coverage.facts(events, seen, unread, queries, results, tallies)
+            late = guard.stop.requested, tuple(guard.unread)
+            return Covered(facts, tallies, unread, collected.skipped, events.hosts(), *late)
 
         return isolation.attempts(attempt, request.bounds, stop, watcher.note)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import signal
 import struct
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ class Pulse:
         self._silence = 0.0
         self._phase, self._source = Phase.COLLECTING, b""
         self._watcher = os.getppid()
+        self._alone = False
 
     def close(self) -> None:
         self._page.close()
@@ -80,9 +82,12 @@ class Pulse:
     def alive(self) -> None:
         self._beats += 1
         self._write()
-        if os.name == "posix" and os.getppid() != self._watcher:
-            self._watcher = os.getppid()
+        if self._orphaned() and not self._alone:
+            self._alone = True
             signal.raise_signal(signal.SIGINT)  # who watched was killed: what was asked of it is not wanted any more
+
+    def _orphaned(self) -> bool:
+        return os.name == "posix" and os.getppid() != self._watcher
 
     def bound(self, silence_s: float, memory: int) -> None:
         self._silence, self._memory = silence_s, memory
@@ -94,6 +99,8 @@ class Pulse:
 
     def finish(self) -> None:
         self._write(finished=True)
+        if self._orphaned():
+            shutil.rmtree(self.folder, ignore_errors=True)  # nobody else will
 
     def _write(self, finished: bool = False) -> None:
         _LAYOUT.pack_into(

@@ -11,7 +11,8 @@ from hunt.events import Events
 from hunt.model import ALL_COLUMNS, Batch, Wants
 
 _NO_CENSUS = pl.DataFrame(schema=schema.CENSUS)
-_IDENTITY = (pl.col("host").str.to_lowercase(), pl.col("record_id"), pl.col("logged"))
+# What copies have in common, whatever they were read from.
+_IDENTITY = (pl.col("host").str.to_lowercase(), pl.col("record_id"), pl.col("logged").dt.truncate("1ms"))
 
 
 class Recovered:

@@ -1,8 +1,9 @@
 """Runs of records: which record ids of a log there are, and when they were written, in few numbers.
 
 A run is an unbroken row of EventRecordIDs in one log: each one more than the one before, written less than an hour
-after it and not earlier. Between runs lie the gaps, the silences and the steps of the clock; a log that lacks nothing
-is one run, however large. Runs of several logs are united, so that a gap in one copy that another copy fills is none.
+after it and not earlier (or once more the same, of a copy, at the same time). Between runs lie the gaps, the silences
+and the steps of the clock; a log that lacks nothing is one run, however large. Runs of several logs are united, so that
+a gap in one copy that another copy fills is none.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def found(key: I64, ids: I64, times: I64) -> Runs:
     broken = (key[1:] != key[:-1]) | (ids[1:] > ids[:-1] + 1)
     timed = (times[1:] != NO_TIME) & (times[:-1] != NO_TIME)
     later = times[1:] // _SECOND - times[:-1] // _SECOND  # whole seconds: no difference of two of them overflows
-    broken |= timed & ((later >= SILENCE_S) | (later < -BACK_S))
+    again = (ids[1:] == ids[:-1]) & (later > BACK_S)  # the same id, written anew
+    broken |= timed & ((later >= SILENCE_S) | (later < -BACK_S) | again)
     at = np.concatenate([[0], np.flatnonzero(broken) + 1])
     last = np.concatenate([at[1:], [key.size]]) - 1
     known = np.where(times == NO_TIME, np.iinfo(np.int64).max, times)
@@ -147,8 +149,10 @@ def union(runs: pl.DataFrame, by: Sequence[str], most: int = MOST) -> pl.DataFra
     apart = pl.col("first") > pl.col("_before") + 1
     silent = pl.col("start") - pl.col("_until") >= pl.duration(seconds=SILENCE_S)
     earliest = pl.when(pl.col("first") > pl.col("_before")).then("_until").otherwise("_since")
+    # Copies share records, and so times: the same ids at a later time are those of a log that began anew.
+    again = (pl.col("first") <= pl.col("_before")) & (pl.col("start") > pl.col("_until") + pl.duration(seconds=BACK_S))
     back = pl.col("start") < earliest - pl.duration(seconds=BACK_S)
-    new = pl.col("_before").is_null() | apart | silent.fill_null(value=False) | back.fill_null(value=False)
+    new = pl.col("_before").is_null() | apart | (silent | again | back).fill_null(value=False)
     united = _capped(_together(told.with_columns(new.alias("_new")), by), by, most)
     ids = (pl.when(pl.col(c) != NO_ID).then(pl.col(c)).cast(pl.UInt64).alias(c) for c in ("first", "last"))
     return united.with_columns(*ids, pl.col("more").cast(pl.UInt32), pl.col("missing").cast(pl.UInt64))

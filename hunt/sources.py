@@ -62,14 +62,13 @@ def find(arguments: Sequence[Path], leave_out: Path | None) -> Iterator[Found | 
     """Files under the arguments, sorted within each; a file that is reached twice, by a link too, counts once.
 
     Links to folders are not followed: they may loop, and lead out of the evidence. Raises EvidenceError if an argument
-    does not exist.
+    can't be looked at.
     """
     for argument in arguments:
-        if not argument.exists():
-            raise EvidenceError(f"{argument}: no such file or folder")
-    named = {_key(argument.stat(), str(argument)) for argument in arguments}
+        _check(argument)
+    named = {key(argument.stat(), str(argument)) for argument in arguments}
     ours = [folder for folder in (leave_out, _temporary()) if folder is not None and folder.exists()]
-    out = {_key(folder.stat(), str(folder)) for folder in ours}
+    out = {key(folder.stat(), str(folder)) for folder in ours}
     once: dict[object, tuple[str, Found | Problem]] = {}
     for label, argument in _labelled(arguments):
         for entry in _walk(argument, out):
@@ -83,6 +82,15 @@ def find(arguments: Sequence[Path], leave_out: Path | None) -> Iterator[Found | 
         else:
             own = entry.key in named
             yield replace(entry, source=source, named=own) if alike or own != entry.named else entry
+
+
+def _check(argument: Path) -> None:
+    try:
+        argument.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the latter: a name that no file can have
+        raise EvidenceError(f"{argument}: no such file or folder") from None
+    except OSError as error:
+        raise EvidenceError(f"{argument}: can't be opened: {error.strerror or error}") from None
 
 
 def _temporary() -> Path | None:
@@ -108,10 +116,10 @@ def _walk(argument: Path, out: set[object]) -> Iterator[Found | Problem]:
     while waiting:
         folder, prefix = waiting.pop()
         try:
-            key = _key(os.stat(folder), folder)  # noqa: PTH116 - Path doubles what a file costs
-            if key in out or key in seen:
+            own = key(os.stat(folder), folder)  # noqa: PTH116 - Path doubles what a file costs
+            if own in out or own in seen:
                 continue
-            seen.add(key)
+            seen.add(own)
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
@@ -123,7 +131,7 @@ def _walk(argument: Path, out: set[object]) -> Iterator[Found | Problem]:
             source = prefix + printable(entry.name)
             if entry.is_dir(follow_symlinks=False):
                 below.append((entry.path, f"{source}/"))
-            elif not (entry.is_symlink() and Path(entry.path).is_dir()):
+            elif not (entry.is_symlink() and os.path.isdir(entry.path)):  # noqa: PTH112 - Path's raises
                 yield from _checked(entry.path, source, named=False)
         waiting += reversed(below)
     yield from failed
@@ -134,7 +142,7 @@ def _checked(path: str, source: str, named: bool) -> Iterator[Found | Problem]:
     try:
         info = os.stat(path)  # noqa: PTH116 - as above
         if stat.S_ISREG(info.st_mode):
-            yield Found(path, source, named, _key(info, path), info.st_size, info.st_mtime_ns)
+            yield Found(path, source, named, key(info, path), info.st_size, info.st_mtime_ns)
             return
     except OSError:
         pass
@@ -142,7 +150,7 @@ def _checked(path: str, source: str, named: bool) -> Iterator[Found | Problem]:
         yield Problem(source, "file", "is no file that can be read")
 
 
-def _key(info: os.stat_result, path: str) -> object:
+def key(info: os.stat_result, path: str) -> object:
     """What tells a file from all others; some file systems number none."""
     return (info.st_dev, info.st_ino) if info.st_ino else os.path.realpath(path)
 

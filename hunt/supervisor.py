@@ -50,7 +50,23 @@ def watch(forks: bool = hasattr(os, "fork")) -> None:
     if forks and threading.active_count() > 1:  # a fork would leave their locks locked for ever
         return
     interrupts = _Interrupts()
-    folder = Path(tempfile.mkdtemp(prefix="evtx-hunt-"))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="evtx-hunt-"))
+    except OSError as error:
+        _refuse(f"no temporary folder: {error.strerror or error}; TMPDIR names one")
+    try:
+        following = _watched(folder, interrupts, forks)
+    except OSError as error:  # a full disk, no more processes
+        shutil.rmtree(folder, ignore_errors=True)
+        _refuse(f"can't begin: {error.strerror or error} ({folder})")
+    if following is None:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    _leave(following)
+
+
+def _watched(folder: Path, interrupts: _Interrupts, forks: bool) -> int | None:
+    """The exit code; None in the process that is to do the work."""
     page = Pulse(folder, create=True)
     orders = Orders()
     for _ in range(_ATTEMPTS):
@@ -58,10 +74,11 @@ def watch(forks: bool = hasattr(os, "fork")) -> None:
         if child is None:
             interrupts.restore()
             _attach(folder)
-            return
+            return None
         ending = _follow(child, page, interrupts)
         following = _after(ending, orders, interrupts)
         if isinstance(following, int):
+            code = following
             break
         orders = following
         _say(f"hunt: {orders.trouble}")
@@ -69,17 +86,21 @@ def watch(forks: bool = hasattr(os, "fork")) -> None:
         page.order(orders)
     else:
         _say("hunt: given up; nothing was written")
-        following = FAILED
+        code = FAILED
     for debris in page.debris():
         shutil.rmtree(debris, ignore_errors=True)
     page.close()
-    shutil.rmtree(folder, ignore_errors=True)
-    _leave(following)
+    return code
 
 
 def _attach(folder: Path) -> None:
     pulse.attach(folder)
     tempfile.tempdir = str(folder)
+
+
+def _refuse(reason: str) -> NoReturn:
+    _say(f"hunt: {reason}")
+    sys.exit(FAILED)
 
 
 def _leave(code: int) -> NoReturn:
@@ -118,7 +139,8 @@ def _after(ending: Ending, orders: Orders, interrupts: _Interrupts) -> Orders | 
     if sign.phase is Phase.COLLECTING and sign.source and sign.source not in orders.avoid:
         avoid = (*orders.avoid, sign.source)
         return replace(orders, avoid=avoid, trouble=f"{trouble}; beginning again without it")
-    _say(f"hunt: {trouble}; nothing was written")
+    results = "results, if there are any, are not complete" if sign.phase is Phase.ENDING else "nothing was written"
+    _say(f"hunt: {trouble}; {results}")
     return FAILED
 
 

@@ -58,6 +58,7 @@ class Skipped:
     """Something of a format that nobody knows."""
 
     source: str
+    whole: Path | None = None  # what it is a part of, and read with
 
 
 Outcome = Log | Opened | Skipped | Problem
@@ -101,15 +102,15 @@ class Unpacker:
     def _contents(self, base: str, entries: Iterator[Member | Problem], depth: int) -> Iterator[Outcome]:
         try:
             for entry in entries:
+                self._budget.member()  # problems count as well: there may be as many
                 if isinstance(entry, Problem):
                     yield replace(entry, source=f"{base}!{member_name(entry.source)}" if entry.source else base)
                 else:
-                    self._budget.member()
                     yield from self._member(base, entry, depth)
         except LimitError:
             raise
-        except PartOfAnotherError:
-            yield Skipped(base)
+        except PartOfAnotherError as part:
+            yield Skipped(base, part.whole)
         except (OSError, ContainerError) as error:
             yield Problem(base, "file", _reason(error))
 

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from hunt import schema
@@ -250,6 +251,7 @@ class Carver:
         evidence = Evidence(log, file.evidence.source, log.stat().st_size, "")
         problems: list[Problem] = []
         frames: dict[EventType, list[pl.DataFrame]] = {}
+        torn_at: list[int] = []
         for part in EVTX.read([evidence], Reading(slack=True)):
             if isinstance(part, Problem):
                 problems.append(part)
@@ -257,8 +259,10 @@ class Carver:
                 for kind, frame in part.frames.items():
                     number, inside = _inside(frame)
                     offset = bases[number] + inside
-                    self._learn_from(regions, number, inside, evidence.source)
-                    new = _new(file, offset)
+                    closed = _closed(regions, number, inside)
+                    torn_at += offset[~closed].tolist()
+                    self._learn_from(regions, number[closed], inside[closed], evidence.source)
+                    new = _new(file, offset) & pl.Series(closed)
                     frames.setdefault(kind, []).append(_recovered(frame, offset).filter(new))
         # What lies in two regions may have been read from both.
         joined = {
@@ -270,6 +274,9 @@ class Carver:
                 # What begins inside a record of a chunk is part of it; without the chunk, its size may be a trap.
                 file.read[offset] = _size(window, offset) if torn else len(records.RECORD_MAGIC)
         yield _batch({kind: frame for kind, frame in joined.items() if frame.height}, wants)
+        for at in sorted({max(0, at) for at in torn_at} - file.read.keys()):
+            reason = "torn: another size stands at its end than at its beginning"
+            yield from file.problems(Problem(file.evidence.source, "record", reason, offset=at))
         for problem in _placed(problems, bases, regions):
             if problem.offset in places or problem.offset in file.read:
                 continue
@@ -402,6 +409,16 @@ def _inside(frame: pl.DataFrame) -> tuple[I64, I64]:
     """Of rows of a log: which chunk they stand in, and where in it."""
     at = frame["offset"].to_numpy().astype(np.int64) - records.FILE_HEADER
     return at // records.CHUNK, at % records.CHUNK
+
+
+def _closed(regions: Sequence[_Region], number: I64, inside: I64) -> npt.NDArray[np.bool_]:
+    """Which rows are of records that have their size at both ends: where no checksum tells, others are two halves."""
+    return np.array([_is_closed(regions[n], at) for n, at in zip(number.tolist(), inside.tolist(), strict=True)], bool)
+
+
+def _is_closed(region: _Region, at: int) -> bool:
+    size = struct.unpack_from("<I", region.data, at + 4)[0]
+    return region.whole or region.data[at + size - 4 : at + size] == struct.pack("<I", size)
 
 
 def _new(file: _File, offsets: I64) -> pl.Series:

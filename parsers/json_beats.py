@@ -38,6 +38,7 @@ _REST = {
 }
 _RENDERED = {"opcode": "RenderingInfo.Opcode", "task": "RenderingInfo.Task", "level": "RenderingInfo.Level"}
 _PARAMETER = re.compile("param([1-9][0-9]{0,3})")  # the n-th Data, if it has no name
+_GAPS = 10  # empty texts for each that is there: more were made up, to fill the memory
 _SYSMON = "Microsoft-Windows-Sysmon"
 
 
@@ -100,8 +101,10 @@ def _rest(event: Json, wanted: frozenset[str]) -> Row:
                 unnamed[int(number[1])] = text(value)
             elif value is not None and not (section == "user_data" and name == "xml_name"):
                 _add(row, name, value)
-    if unnamed:  # empty ones were left out
+    if unnamed and max(unnamed) <= _GAPS * (len(unnamed) + 10):  # empty ones were left out
         row[schema.DATA] = [unnamed.get(n, "") for n in range(1, max(unnamed) + 1)]
+    else:
+        row |= {f"param{n}": value for n, value in unnamed.items()}
     for name, column in _RENDERED.items():
         if isinstance(winlog.get(name), str):
             row[column] = text(winlog[name])

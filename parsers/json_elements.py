@@ -138,7 +138,8 @@ def _leaves(section: Json) -> dict[str, list[str]]:
     """Leaf elements and attributes by name; by path where a name alone is ambiguous: as `event_xml` names them."""
     found: dict[Path, list[str]] = {}
     for path, value in _walk(section, ()):
-        found.setdefault(path, []).append(value)
+        if path:  # the section's own text is left out there too
+            found.setdefault(path, []).append(value)
     count = Counter(path[-1] for path in found)
     return {path[-1] if count[path[-1]] == 1 else ".".join(path): texts for path, texts in found.items()}
 

@@ -1,14 +1,15 @@
 """JSON objects one after the other, whatever stands between them: lines, arrays, pretty-printed ones, all of them.
 
 A line that is an object is the usual case; else the object's end is found by its braces. What can't be read ends where
-the next object begins: at a line that starts with a brace, no deeper than the broken one did.
+the next object begins: at a line that starts with a brace, no deeper than the broken one did, or wherever a brace and
+a name stand that good objects begin with, for writers keep to an order.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import NamedTuple, cast
 
 import orjson
@@ -39,39 +40,60 @@ _RECORD = 32  # bytes: the longest such line
 # All that is no brace: strings as a whole, newlines unless a line with a brace follows.
 _RUN = re.compile(rb'(?:[^"{}\[\]\n]++|"(?:[^"\\\x00-\x1f]++|\\.)*+"|\n(?![ \t,]*+\{))*+')
 _STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\.)*+\\?')
-_LINE = re.compile(rb"\n[ \t,]{0,1000}\{")
-_NEXT = re.compile(rb"\n[ \t,]{0,1000}\{|\}[ \t]{0,9},[ \t]{0,9}\{")
+_FIRST = re.compile(rb'\{\s{0,100}("[^"\\\x00-\x1f]{1,100}")')  # the name that an object begins with
+_HEAD = 256  # bytes: longer than that
+_NAMES = frozenset({b'"Event"', b'"event_record_id"', b'"@timestamp"', b'"EventTime"'})  # of those that we know
+_MOST_NAMES = 16  # of one file
+_SHORTEST = 45  # bytes: no event is shorter
+# A thousand on end of flat objects that are too short, or of openings that are deeper in each other than any event is.
+# One by one they would cost more than a hundred times as many bytes of events. A text with braces in it ends them: what
+# an event says is never taken for pieces.
+_RUBBISH = re.compile(
+    rb'(?:\{(?=[^{}\[\]]{0,36}+[}\]])(?:[^{}\[\]"\\]++|"[^{}\[\]"\\]*+")*+[}\]][\s,]*+){1000,}+'
+    rb'|(?:\{(?=[^{}]{0,36}+\{)(?:[^{}"\n]++|"[^{}"\\\n]*+")*+(?=\{)|\{[^{}\n]{0,36}+\n\s*+(?=\{)){1000,}+'
+)
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _DEEPEST = 200  # levels of nesting: events have five
-# The end of an object that has none is looked for up to LONGEST; after so many braces passed in vain, nothing is looked
-# at a second time: evidence that is made of beginnings would take for ever.
-_IN_VAIN = 2_000_000
+_MOST = 10_000  # braces and brackets of one object: more than an event has fields
+# The end of an object that has none is looked for as far as that; after so many braces passed in vain, and one more for
+# as many bytes of the file, nothing is looked at a second time: evidence made of beginnings would take for ever.
+_IN_VAIN, _BYTES = 250_000, 32
+_DECODED = 256  # bytes decoded in vain cost as much as a brace
 
 
-def values(text: TextFile) -> Iterator[Value | Broken]:
-    """All objects from the place at which a file was opened, and what stands between them and is none."""
-    return iter(_Objects(text))
+def values(text: TextFile, lines: bool = True) -> Iterator[Value | Broken]:
+    """All objects from the place at which a file was opened, and what stands between them and is none.
+
+    `lines`: objects are expected to end where their lines do, until one does not. Without, no line is read to its end.
+    """
+    return iter(_Objects(text, lines))
 
 
 class _Objects:
-    def __init__(self, text: TextFile) -> None:
+    def __init__(self, text: TextFile, lines: bool) -> None:
         self.text = text
         self.at = 0  # in the window
         self.column = 0  # of the object that begins at `at`
-        self.lines = True  # whether objects end where their lines do
+        self.lines = lines  # whether objects end where their lines do
+        self.names: frozenset[bytes] = frozenset()  # that objects begin with
+        self.next = self._known(_NAMES)
+        self.met = 0  # objects
+        self.sure = True  # whether the next object is where one is expected, and no part of a broken one
         self.reached = 0  # in the window: how far the end of an object was looked for
         self.passed = 0  # braces on the way there
         self.in_vain = 0  # braces passed, of all objects without an end
 
     def __iter__(self) -> Iterator[Value | Broken]:
         while self._skip():
-            if self.text.data[self.at] == ord("{"):
-                yield (self._line() if self.lines else None) or self._scanned()
-            else:
+            if self.text.data[self.at] != ord("{"):
                 self.reached = self.passed = 0
-                yield self._broken("no JSON object", _LINE, deeper=True)
+                found: Value | Broken = self._broken("no JSON object", deeper=True)
+            else:
+                found = self._rubbish() or (self._line() if self.lines else None) or self._scanned()
+            self.sure = isinstance(found, Value)
+            yield found
 
     def _skip(self) -> bool:
         """Go on to what is no separator; False at the end of the file."""
@@ -110,23 +132,73 @@ class _Objects:
             return None  # it may go on in the next lines, or another one may follow in this
         found = Value(self.text.offset(self.at), content, replaced)
         self.at = end
+        self._learn(raw)
+        return found
+
+    def _rubbish(self) -> Broken | None:
+        """Very many pieces that are too short to be events, up to the last ones in which one may still begin."""
+        data = self.text.data
+        self.met += 1
+        match = _RUBBISH.match(data, self.at) if self.met % 256 == 0 else None  # it may look at many for nothing
+        if not match:
+            return None
+        end = match.end()
+        for _ in range(_DEEPEST):
+            end = data.rfind(b"{", self.at, end)
+        found = Broken(self.text.offset(self.at), f"{end - self.at} bytes of objects that are too short to be events")
+        self._past(end)
         return found
 
     def _scanned(self) -> Value | Broken:
         """The object that begins here, to its last brace."""
         end = self._end()
         if isinstance(end, str):
-            return self._broken(end, _LINE if self.lines else _NEXT)
+            return self._broken(end)
         offset, raw = self.text.offset(self.at), self.text.data[self.at : end]
-        self.at, self.column = end, self.column + len(raw)
-        self.lines = self.text.data[end : end + 1] in (b"\n", b"\r")
         try:
-            return Value(offset, *decode(raw))
+            found = Value(offset, *decode(raw))
         except ValueError as error:
+            self._past(self._inside(raw) or end)
             return Broken(offset, str(error))
+        self._learn(raw)
+        self._past(end)
+        return found
+
+    def _past(self, end: int) -> None:
+        """Go on at a place further on."""
+        data = self.text.data
+        newline = data.rfind(b"\n", self.at, end)
+        self.column = end - newline - 1 if newline >= 0 else self.column + end - self.at
+        self.at = end
+        self.lines = data[end : end + 1] in (b"\n", b"\r")
+
+    def _inside(self, raw: bytes) -> int | None:
+        """Where the next object begins inside one that has an end and is no JSON: damage may have hidden its own."""
+        self.in_vain += len(raw) // _DECODED
+        if self._is_enough():
+            return None
+        starts = (match.start() for match in _FIRST.finditer(raw, 1) if match[1] in self.names)
+        return next((self.at + start for start in starts), None)
+
+    def _learn(self, raw: bytes) -> None:
+        """The name that a good object begins with."""
+        match = _FIRST.match(raw) if self.sure and len(raw) >= _SHORTEST else None
+        if match and match[1] not in self.names and len(self.names) < _MOST_NAMES:
+            self.next = self._known({match[1]})
+
+    def _known(self, names: Set[bytes]) -> re.Pattern[bytes]:
+        """Where an object may begin, with what tells so before it unless it is one of these names or those before."""
+        self.names |= names
+        named = b"|".join(map(re.escape, sorted(self.names)))
+        return re.compile(rb"(\n[ \t,]{0,1000}|\}[ \t]{0,9},[ \t]{0,9})\{|\{\s{0,100}(?:" + named + b")")
+
+    def _is_enough(self) -> bool:
+        """Whether so much was looked at in vain that nothing is to be looked at twice."""
+        return self.in_vain > _IN_VAIN + self.text.taken // _BYTES
 
     def _end(self) -> int | str:
         """Where the object ends, or why it does not."""
+        own = self._own()
         depth, place, self.passed = 0, self.at, 0
         while True:
             data = self.text.data
@@ -135,7 +207,12 @@ class _Objects:
             sign = data[place : place + 1]
             if place - self.at > LONGEST:
                 return f"longer than {LONGEST >> 20} MiB"
-            if not sign or (sign == b'"' and cast(re.Match[bytes], _STRING.match(data, place)).end() == len(data)):
+            if self.passed > _MOST:
+                return "cut off, or larger than any event"
+            if sign == b"{" and own and len(data) - place < len(own) and not self.text.ended:
+                place -= self.at
+                self._more()
+            elif not sign or (sign == b'"' and cast(re.Match[bytes], _STRING.match(data, place)).end() == len(data)):
                 # What may begin in this block and end in the next is looked at again.
                 place = place if sign else max(self.at, len(data.rstrip(b" \t\r\n,")))
                 place -= self.at
@@ -144,6 +221,8 @@ class _Objects:
                     return "cut off"
                 if len(self.text.data) > LONGEST + (1 << 20):
                     return f"longer than {LONGEST >> 20} MiB"
+            elif sign == b"{" and own and depth and data.startswith(own, place):
+                return "cut off"
             elif sign in (b"{", b"["):
                 depth, place = depth + 1, place + 1
                 if depth > _DEEPEST:
@@ -157,17 +236,34 @@ class _Objects:
             else:
                 return "cut off, or damaged"
 
-    def _broken(self, reason: str, following: re.Pattern[bytes], deeper: bool = False) -> Broken:
-        """Go on to the next object, told by what stands before it; `deeper`: however far from the margin."""
+    def _own(self) -> bytes:
+        """How this object begins, if one that begins so can hold no other of its kind: where that stands, it is cut."""
+        while len(self.text.data) - self.at < _HEAD and not self.text.ended:
+            self._more()
+        match = _FIRST.match(self.text.data, self.at)
+        return match[0] if match and match[1] in _NAMES else b""
+
+    def _broken(self, reason: str, deeper: bool = False) -> Broken:
+        """Go on to the next object, told by what stands before it or by its name; `deeper`: at any line's beginning."""
         found = Broken(self.text.offset(self.at), reason)
         self.in_vain += self.passed
-        self.at = max(self.at + 1, self.reached if self.in_vain > _IN_VAIN else 0)
-        while match := self.text.search(following, self.at):
-            self.at = match.end() - 1
-            if deeper or match.group()[:1] == b"}" or self.at - match.start() - 1 <= self.column:
-                self.lines = self.lines or match.group()[:1] == b"\n"
-                self.column = self.at - match.start() - 1
+        self.at = max(self.at + 1, self.reached if self._is_enough() else 0)
+        while match := self.text.search(self.next, self.at):
+            before = match[1] or b""
+            self.at = match.start() + len(before)
+            while len(self.text.data) - self.at < _HEAD and not self.text.ended:
+                self._more()
+            new_line = before[:1] == b"\n"
+            first = _FIRST.match(self.text.data, self.at)
+            if (
+                (first and first[1] in self.names)
+                or (new_line and (deeper or len(before) - 1 <= self.column))
+                or (before[:1] == b"}" and not self.lines and not deeper)
+            ):
+                self.lines = new_line
+                self.column = len(before) - 1
                 return found
+            self.at += 1
         self.at = len(self.text.data)
         return found
 

@@ -49,7 +49,7 @@ class JsonLines:
         events = _Events(evidence)
         for offset in sorted(set(offsets)):
             with TextFile(evidence.path, offset) as file:
-                found = next(values(file), None)
+                found = next(values(file, lines=False), None)  # its line may hold all others too
             if isinstance(found, Value) and found.offset == offset:
                 try:
                     events.add(found, gathered)

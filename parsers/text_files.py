@@ -55,6 +55,7 @@ class TextFile:
         self.data = b""
         self.ended = False
         self.taken = start  # bytes of the file that are done
+        self.forgotten = 0  # bytes of UTF-8 that stood before `data`
         self._known = (0, start)  # a place in `data`, and its byte in the file
 
     def __enter__(self) -> TextFile:
@@ -69,6 +70,7 @@ class TextFile:
         """Forget what stands before `keep`, which becomes 0, and read a block further; False if there is nothing."""
         known = self.offset(keep)
         self.data = self.data[keep:]
+        self.forgotten += keep
         self._known = (0, known)
         if self.ended:
             return False

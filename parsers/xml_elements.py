@@ -24,6 +24,7 @@ _OUTSIDE = re.compile(
     re.DOTALL,
 )
 _SLACK = 8192  # bytes: longer than anything of these
+_LONGEST_HIDDEN = 1 << 20  # bytes of a comment or of CDATA: what is longer, or has no end, hides nothing
 
 
 class Element(NamedTuple):
@@ -44,6 +45,7 @@ def elements(text: TextFile) -> Iterator[Element | Broken]:
     """All events from the place at which a file was opened, and what stands between them and is none."""
     at = 0
     found: Element | Broken | None = None
+    ends = _Ends(text)
     while True:
         at, stray = _skip(text, at)
         if stray and not isinstance(found, Broken):  # else it is the rest of that one
@@ -51,7 +53,7 @@ def elements(text: TextFile) -> Iterator[Element | Broken]:
         if at >= len(text.data):
             return
         if _BEGIN.match(text.data, at):
-            at, found = _event(text, at)
+            at, found = _event(text, at, ends)
             yield found
         else:
             found = None  # one more that is none
@@ -82,11 +84,28 @@ def _skip(text: TextFile, at: int) -> tuple[int, Broken | None]:
 _NEXT = re.compile(rb"(?P<begin>" + _BEGIN.pattern + rb")|(?P<end></Event\s{0,200}>)")
 
 
-def _event(text: TextFile, at: int) -> tuple[int, Element | Broken]:
+class _Ends:
+    """Where comments and CDATA end. What was looked through is not looked through again, whatever begins there."""
+
+    def __init__(self, text: TextFile) -> None:
+        self.text = text
+        self._looked = {b"--": 0, b"]]>": 0}  # bytes of the whole text
+
+    def find(self, place: int, comment: bool) -> int | None:
+        """The end of what begins before `place`; None: behind the window, if that is not the end. Else `place`."""
+        data, gone = self.text.data, self.text.forgotten
+        end = b"--" if comment else b"]]>"  # two hyphens are nothing but a comment's end
+        found = data.find(end, max(place, self._looked[end] - gone))
+        self._looked[end] = gone + (found if found >= 0 else max(place, len(data) - 2))
+        if (found < 0 or found + 3 > len(data)) and not self.text.ended and len(data) - place < _LONGEST_HIDDEN:
+            return None
+        return found if found >= 0 and (not comment or data.startswith(b"-->", found)) else place
+
+
+def _event(text: TextFile, at: int, ends: _Ends) -> tuple[int, Element | Broken]:
     """(where it ends, the event that begins here)."""
     offset = text.offset(at)
     depth, place = 0, at
-    looked = {b"-->": at, b"]]>": at}  # how far for the end of a comment and of CDATA
     while True:
         found = _INSIDE.search(text.data, place)
         if not found or found.end() + _SLACK > len(text.data):
@@ -95,7 +114,6 @@ def _event(text: TextFile, at: int) -> tuple[int, Element | Broken]:
             if not text.ended:
                 # What may begin in this block and end in the next is looked at again.
                 place = (found.start() if found else max(place, len(text.data) - _SLACK)) - at
-                looked = {end: max(0, to - at - len(end)) for end, to in looked.items()}
                 text.more(at)
                 at = 0
                 continue
@@ -113,7 +131,10 @@ def _event(text: TextFile, at: int) -> tuple[int, Element | Broken]:
             place = tag.end() if tag else place
             depth += not (tag and tag.group().endswith(b"/>"))
         else:
-            end = b"-->" if found["comment"] else b"]]>"
-            close = text.data.find(end, max(place, looked[end]))
-            looked[end] = close if close >= 0 else len(text.data)
-            place = close if close >= 0 else place  # without an end it hides nothing
+            end = ends.find(place, bool(found["comment"]))
+            if end is None:
+                place = found.start() - at
+                text.more(at)
+                at = 0
+            else:
+                place = end

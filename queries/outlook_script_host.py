@@ -155,7 +155,7 @@ HUNT = Hunt(
     severity=Severity.MEDIUM,
     risk_score=47,
     attack=("T1114.001", "T1559.001"),
-    needs=(Need(SYSMON, 1, frozenset(_COLUMNS.split())),),
+    needs=(Need(SYSMON, 1, frozenset(_COLUMNS.split()), keys=frozenset({"Image", "ParentProcessGuid"})),),
     find=find,
     helps=(
         Help(SYSMON, 5, "how long Outlook ran is not known, and while it runs a script host need not start it"),

@@ -13,9 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from hunt import registry, schema, supervisor
+from hunt import registry, supervisor
 from hunt.model import Batch, EventType, Evidence, Member, Opening, Problem, Progress, Reading
 
 MAGIC = b"ROGUE "
@@ -37,6 +35,10 @@ class Rogue:
             yield Progress(item.source, item.size - 3)
 
     def records(self, evidence: Evidence, offsets: Sequence[int]) -> Batch:
+        import polars as pl  # late, as in `hunt`: who only watches is spared it
+
+        from hunt import schema
+
         return Batch({}, pl.DataFrame(schema=schema.CENSUS))
 
     def good(self, item: Evidence) -> Iterator[Any]:
@@ -56,6 +58,10 @@ class Rogue:
         yield kept
 
     def rows(self, item: Evidence) -> Iterator[Any]:
+        import polars as pl
+
+        from hunt import schema
+
         kind = EventType("Security", 1)
         number = pl.int_range(20_000, eager=True).cast(pl.String)
         text = pl.DataFrame({"record_id": number, "offset": number, "Text": "x" * 500 + number})

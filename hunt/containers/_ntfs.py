@@ -82,6 +82,8 @@ class Volume:
         table.chosen += 1
         data = record.attributes.find("", _data_type())
         if not data:
+            if path.lower().endswith(".evtx"):
+                yield f"{path} has no content, or where it lies can't be read"
             return
         header = min((attribute.header for attribute in data), key=lambda header: header.lowest_vcn or 0)
         flags = int(header.flags)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import struct
 
-from ._partitions import is_table
-
 EWF = b"EVF\x09\x0d\x0a\xff\x00"
 VMDK_SPARSE = (b"KDMV", b"COWD", b"\xbe\xba\xfe\xca\x00\x00\x00\x00")  # VMFS' SESparse is the last
 VMDK_DESCRIPTOR = b"# Disk DescriptorFile"
@@ -45,9 +43,17 @@ def is_image(head: bytes) -> bool:
     return (
         head.startswith((EWF, *VMDK_SPARSE, VMDK_DESCRIPTOR, VHDX, VHD, QCOW2, *_UNREAD))
         or file_system(head) is not None
-        or is_table(head[:512])
+        or _is_table(head)
         or any(head[sector : sector + 8] == b"EFI PART" for sector in (512, 4096))
     )
+
+
+def _is_table(head: bytes) -> bool:
+    if head[510:512] != b"\x55\xaa":
+        return False
+    from ._partitions import is_table  # few files come this far
+
+    return is_table(head[:512])
 
 
 def known_unread(head: bytes) -> str | None:
@@ -63,6 +69,21 @@ def file_system(head: bytes) -> str | None:
     if _is_ext(head):
         return "ext"
     return "fat" if _is_fat(head) else None
+
+
+def volume_size(head: bytes) -> int:
+    """Bytes that a volume of a kind in READ says it has: its copy of the boot sector not counted."""
+    kind = file_system(head)
+    if kind == "ext":  # the upper half of the number of blocks counts with INCOMPAT_64BIT
+        blocks, wide = (int.from_bytes(head[at : at + 4], "little") for at in (1028, 1360))
+        blocks |= wide << 32 if head[1120] & 0x80 else 0
+        return blocks << 10 + int.from_bytes(head[1048:1052], "little")
+    if kind == "exfat":
+        return int.from_bytes(head[72:80], "little") << head[108] if head[108] <= 12 else 0
+    sectors = int.from_bytes(head[40:48] if kind == "ntfs" else head[19:21], "little")
+    if kind == "fat" and not sectors:
+        sectors = int.from_bytes(head[32:36], "little")
+    return sectors * int.from_bytes(head[11:13], "little")
 
 
 def _is_ext(head: bytes) -> bool:

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from ._disk import open_disk
 from ._partitions import Partition, partitions
 from ._shadow import Copy, copies
-from ._signatures import READ, SNIFF, file_system
+from ._signatures import READ, SNIFF, file_system, volume_size
 from ._streams import Window, said
 from ._wanted import File, Found, Rest, Wanted, choose
 
 if TYPE_CHECKING:
     from . import _ntfs
 
-_BLANK = 64 << 10  # bytes of zeros at a volume's begin after which it is taken for one that was never formatted
+_BLANK = 64 << 10  # bytes at a volume's begin that are zeros if it was never formatted
+_SAMPLES = 64  # places besides that are looked at: the begin of a volume may have been wiped, or not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,12 @@ def walk(path: Path, first: int, beat: Callable[[], None]) -> Iterator[Step]:
 
 def _volumes(disk: BinaryIO, size: int) -> list[Partition | str]:
     """The partitions; number 0 if the image is one volume and has no table."""
-    if file_system(_head(disk, SNIFF)):
-        return [Partition(0, 0, size)]
+    head = _head(disk, SNIFF)
+    kind = file_system(head)
+    if kind:
+        cut = kind in READ and volume_size(head) > size
+        notes = ["its volume reaches beyond the end of the image, what is there is read"] if cut else []
+        return [*notes, Partition(0, 0, size)]
     return partitions(disk, size) or ["no partition table and no known file system"]
 
 
@@ -94,7 +99,7 @@ def _units(disk: BinaryIO, part: Partition) -> Iterator[tuple[str, _Files]]:
     volume = cast(BinaryIO, io.BufferedReader(Window(disk, part.start, part.size), 1 << 16))
     try:
         kind = file_system(_head(volume, SNIFF))
-        blank = kind is None and not any(_head(volume, _BLANK))
+        blank = kind is None and _is_blank(volume, part.size)
     except OSError as error:
         yield label, _reason(f"can't be read: {error}")
         return
@@ -107,6 +112,16 @@ def _units(disk: BinaryIO, part: Partition) -> Iterator[tuple[str, _Files]]:
         yield label, _reason(f"{what}, nothing of it is read")
     elif part.holds_files and not blank:
         yield label, _reason("its file system is not known, nothing of it is read")
+
+
+def _is_blank(volume: BinaryIO, size: int) -> bool:
+    if any(_head(volume, _BLANK)):
+        return False
+    for place in range(1, _SAMPLES + 1):
+        volume.seek(max(0, size // 512 * place // _SAMPLES - 1) * 512)
+        if any(volume.read(512)):
+            return False
+    return True
 
 
 def _ntfs_units(label: str, volume: BinaryIO, size: int) -> Iterator[tuple[str, _Files]]:

@@ -53,7 +53,7 @@ class Entry:
 
     @property
     def folder(self) -> bool:
-        return self.name.endswith("/") or stat.S_ISDIR(self.mode)
+        return (self.name.endswith("/") or stat.S_ISDIR(self.mode)) and not self.size
 
     @property
     def link(self) -> bool:
@@ -63,11 +63,13 @@ class Entry:
 def central(file: BinaryIO, size: int) -> Iterator[Entry]:
     """The members by the central directory of a file of this size (bytes).
 
-    Raises ContainerError where the directory is missing, ends early or is no directory any more.
+    Raises ContainerError where the directory is missing, ends early or is no directory any more, and where it is that
+    of another zip file, before, behind or inside this one.
     """
     at, end, count, shift = _directory(file, size)
+    begin = _begin(file)
     file.seek(at)
-    found = 0
+    found, first = 0, False
     while at < end:
         fixed = file.read(_SIGNATURE + _CENTRAL_HEADER.size)
         if fixed[:4] != CENTRAL or len(fixed) < _SIGNATURE + _CENTRAL_HEADER.size:
@@ -78,11 +80,25 @@ def central(file: BinaryIO, size: int) -> Iterator[Entry]:
         if len(name) + len(extra) + len(comment) < names + extras + comments:
             break
         mode = attributes >> 16 if made >> 8 == _UNIX else 0
-        yield _entry(name, extra, offset, flags, method, time, crc, packed, unpacked, mode, shift)
+        entry = _entry(name, extra, offset, flags, method, time, crc, packed, unpacked, mode, shift)
+        yield entry
         found += 1
+        first = first or entry.offset == begin
         at += len(fixed) + names + extras + comments
     if found & 0xFFFF != count & 0xFFFF:
         raise ContainerError(f"its directory is damaged: {found} of {count} entries can be read")
+    if begin is not None and not first:
+        raise ContainerError("its directory does not tell of the member that it begins with")
+    file.seek(end)
+    if LOCAL in file.read(size - end):  # no more than `_directory` has read
+        raise ContainerError("more members stand behind its directory")
+
+
+def _begin(file: BinaryIO) -> int | None:
+    """Where the first member's header lies: at once, or behind the mark of an archive that was split once."""
+    file.seek(0)
+    head = file.read(2 * _SIGNATURE)
+    return next((at for at in (0, _SIGNATURE) if head[at : at + _SIGNATURE] == LOCAL), None)
 
 
 def _directory(file: BinaryIO, size: int) -> tuple[int, int, int, int]:

@@ -20,10 +20,7 @@ from pathlib import Path
 from hunt.errors import ContainerError, PartOfAnotherError
 from hunt.model import Member, Opening, Problem
 
-from ._disk import belongs_to
-from ._sandbox import Found, found
 from ._signatures import is_image
-from ._walk import walk
 
 _LIBRARIES = ("evidence", "hypervisor", "ntfs", "extfs")
 
@@ -37,9 +34,14 @@ class Image:
         return is_image(head)
 
     def members(self, path: Path, opening: Opening) -> Iterator[Member | Problem]:
+        # Here, since most runs meet no image.
+        from ._disk import belongs_to
+        from ._sandbox import Found, found
+        from ._walk import walk
+
         whole = belongs_to(path)
         if whole:
-            raise PartOfAnotherError(f"is read with {whole}")
+            raise PartOfAnotherError(path.with_name(whole))
         if not _installed():
             raise ContainerError("is a disk image; to read it: pip install 'evtx-hunt[images]'")
         for entry in found(path, walk):

@@ -39,6 +39,7 @@ class SevenZip:
             for item in getattr(archive, "files", ()):
                 if item.emptystream and item.is_file and not item.is_directory:
                     yield Member(item.filename, 0, _modified(item), lambda: stream(()))
+            yield from _behind(file, archive)
 
 
 def _opened(file: BinaryIO, opening: Opening) -> Any:
@@ -56,13 +57,34 @@ def _opened(file: BinaryIO, opening: Opening) -> Any:
         raise ContainerError(f"its header is damaged{locked}: {_told(error)}") from None
 
 
-def _folders(streams: Any) -> Iterator[tuple[Any, int, int]]:
+def _behind(file: BinaryIO, archive: Any) -> Iterator[Problem]:
+    """Something else than zeros may be another archive, which nobody would miss."""
+    header = archive.sig_header
+    file.seek(archive.afterheader + header.nextheaderofs + header.nextheadersize)
+    size, other = 0, False
+    while block := file.read(BLOCK):
+        size += len(block)
+        other = other or any(block)
+    if other:
+        yield Problem("", "file", f"{size} bytes stand behind its end, which are not read")
+
+
+def _no_file(item: Any) -> Iterator[Problem]:
+    if not item.is_directory and item.filename.lower().endswith(".evtx"):
+        yield Problem(item.filename, "file", "is no file that can be read")
+
+
+def _folders(streams: Any) -> list[tuple[Any, int, int]]:
     """(what is compressed together, where its data begin after the header, their size in bytes)."""
-    packed = streams.packinfo
-    first = 0
-    for folder in streams.unpackinfo.folders:
-        yield folder, packed.packpos + packed.packpositions[first], packed.packsizes[first]
-        first += max(1, len(folder.packed_indices))
+    found, first = [], 0
+    try:
+        packed = streams.packinfo
+        for folder in streams.unpackinfo.folders:
+            found.append((folder, packed.packpos + packed.packpositions[first], packed.packsizes[first]))
+            first += max(1, len(folder.packed_indices))
+    except (AttributeError, IndexError, TypeError):  # what py7zr leaves out where the header has not got it
+        raise ContainerError("its header is damaged: it does not tell where its data lie") from None
+    return found
 
 
 class _Folder:
@@ -88,7 +110,9 @@ class _Folder:
         for number, item in enumerate(items):
             with closing(self._member(item)) as parts:
                 told = False
-                if item.is_file:
+                if not item.is_file:
+                    yield from _no_file(item)
+                else:
                     yield Member(item.filename, item.uncompressed, _modified(item), partial(stream, parts))
                     told = bool(self._damage)
                 try:

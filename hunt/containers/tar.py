@@ -18,7 +18,9 @@ from hunt.streams import blocks as blocks_of
 
 _BLOCK = 512
 _LONGEST = 1 << 20  # bytes of a long name or a pax header: far more than paths may have
-_FILES = b"0\x007"  # regular, regular as the old format says it, contiguous
+# Links, devices, folders, pipes; GNU's folders, parts of files, labels. What is not known is a file, by POSIX.
+_NO_FILES = b"123456DMV"
+_ASCII = bytes(range(128))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -28,7 +30,8 @@ class Tar:
     name = "tar"
 
     def accepts(self, head: bytes) -> bool:
-        return _header(head[:_BLOCK]) is not None
+        # The magic alone: a first header that is damaged.
+        return _header(head[:_BLOCK]) is not None or (head[257:262] == b"ustar" and len(head) >= _BLOCK)
 
     def members(self, path: Path, opening: Opening) -> Iterator[Member | Problem]:
         with path.open("rb") as file:
@@ -93,7 +96,7 @@ class _Reading:
         self._left, self._pad = header.size, -header.size % _BLOCK
         if header.sparse:
             yield Problem(header.name, "file", "is stored as a sparse file, which can't be read")
-        elif header.kind in _FILES and not header.name.endswith("/"):
+        elif header.kind not in _NO_FILES and (header.size or not header.name.endswith("/")):
             yield Member(header.name, header.size, header.modified, lambda: stream(self._content()))
         elif header.name.lower().endswith(".evtx") and header.kind != b"5":
             yield Problem(header.name, "file", "is no file that can be read")
@@ -126,7 +129,7 @@ def _header(block: bytes) -> _Header | None:
     said = _number(block[148:156])
     # The checksum is reckoned as if its own field held blanks; some old programs took bytes as signed.
     unsigned = sum(block) - sum(block[148:156]) + 8 * 0x20
-    if said is None or said not in (unsigned, unsigned - 256 * sum(byte > 127 for byte in block)):
+    if said is None or said not in (unsigned, unsigned - 256 * len(block.translate(None, _ASCII))):
         return None
     size = _number(block[124:136])
     if size is None or size < 0:
@@ -184,7 +187,9 @@ def _renamed(header: _Header, special: dict[str, str]) -> _Header:
     seconds = special.get("mtime", "")
     return _Header(
         name,
-        int(size) if size.isascii() and size.isdigit() and len(size) < 20 and header.kind in _FILES else header.size,
+        int(size)
+        if size.isascii() and size.isdigit() and len(size) < 20 and header.kind not in _NO_FILES
+        else header.size,
         header.kind,
         (_time(float(seconds)) if _is_number(seconds) else None) or header.modified,
         header.sparse or any(key.startswith("GNU.sparse.") for key in special),

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from hunt.errors import ContainerError
 from hunt.model import Member, Opening, Problem
 from hunt.streams import blocks, checked, stream
 
-from ._zip_directory import END, LOCAL, Entry, central, data_place, scattered
+if TYPE_CHECKING:  # what reads zips is imported when one is met, as most runs meet none
+    from ._zip_directory import Entry
 
+_LOCAL, _END = b"PK\3\4", b"PK\5\6"
 _SPLIT = b"PK\x07\x08", b"PK00"  # stand before the first header of a split or once split archive
 _STORED, _LZMA = 0, 14
 
@@ -25,7 +27,7 @@ class Zip:
     name = "zip"
 
     def accepts(self, head: bytes) -> bool:
-        return head[:4] in (LOCAL, END) or (head[:4] in _SPLIT and head[4:8] == LOCAL)
+        return head[:4] in (_LOCAL, _END) or (head[:4] in _SPLIT and head[4:8] == _LOCAL)
 
     def members(self, path: Path, opening: Opening) -> Iterator[Member | Problem]:
         with path.open("rb") as listing, path.open("rb", buffering=0) as data:
@@ -40,6 +42,8 @@ class _Reading:
         self._count = 0
 
     def members(self, listing: BinaryIO, size: int) -> Iterator[Member | Problem]:
+        from ._zip_directory import central, scattered
+
         known: set[int] = set()
         try:
             for entry in central(listing, size):
@@ -74,6 +78,8 @@ class _Reading:
 
     def _plain(self, entry: Entry) -> Iterator[bytes] | None:
         """The compressed data of a member, decrypted; None if the password is wrong."""
+        from ._zip_directory import data_place
+
         at = data_place(self._data, entry.offset)
         if at is None:
             raise ContainerError("is damaged: its header is not where the directory says")

@@ -14,21 +14,26 @@ from hunt.coverage.facts import FACTS, Fact, frame
 from hunt.coverage.queries import count, evaluate
 from hunt.coverage.seen import Seen
 from hunt.events import Events
-from hunt.model import Problem, QueryResult
+from hunt.model import Problem, QueryResult, Tally
 from hunt.registry import Query
 
 __all__ = ["FACTS", "Fact", "Seen", "count", "evaluate", "facts"]
 
 
 def facts(
-    events: Events, seen: Seen, problems: Sequence[Problem], queries: Sequence[Query], results: Sequence[QueryResult]
+    events: Events,
+    seen: Seen,
+    problems: Sequence[Problem],
+    queries: Sequence[Query],
+    results: Sequence[QueryResult],
+    tallies: Sequence[Tally],
 ) -> pl.DataFrame:
     """Everything there is to say of the evidence, as FACTS; sorted, and so the same on every run."""
     from hunt.coverage import content, damage, logs, outlook
     from hunt.coverage.queries import by_host
 
     census = logs.Census(events.census())
-    told = [*census.facts(), *content.facts(seen), *damage.facts(problems, census)]
+    told = [*census.facts(), *content.facts(seen), *damage.facts(problems, census), *damage.empty(tallies)]
     told += outlook.facts(seen, census)
-    told += by_host(queries, results, census, told)
+    told += by_host(queries, results, census, seen, told)
     return frame(told)

@@ -1,4 +1,4 @@
-"""What could not be read, by file: damaged chunks, records and bytes, checksums that fail."""
+"""What could not be read, by file: damaged chunks, records and bytes, checksums that fail, empty logs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from hunt.coverage.facts import Fact, counted
 from hunt.coverage.logs import Census
-from hunt.model import Problem
+from hunt.model import Problem, Tally
 
 
 def facts(problems: Sequence[Problem], census: Census) -> Iterator[Fact]:
@@ -24,6 +24,14 @@ def facts(problems: Sequence[Problem], census: Census) -> Iterator[Fact]:
         yield Fact(
             kind, host, channel, count=len(met), bytes=sum(sizes) if sizes else None, detail=detail, source=source
         )
+
+
+def empty(tallies: Sequence[Tally]) -> Iterator[Fact]:
+    """Facts of the kind empty: logs that tell nothing, not even of which host and channel they are."""
+    for tally in tallies:
+        if not tally.read:
+            detail = "no record in it could be read" if tally.problems else "it holds no records"
+            yield Fact("empty", count=0, detail=detail, source=tally.evidence.source)
 
 
 def is_checksum(problem: Problem) -> bool:

@@ -8,7 +8,7 @@ views), where ids are missing by nature.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -20,6 +20,7 @@ from hunt.coverage.facts import Fact, counted, key, span
 LISTED = 20  # gaps, silences and steps of the clock that are told one by one for each host and channel
 SILENCE_TIMES = 20  # times the mean time between the channel's records, from which a pause is called a silence
 _SECOND = 1_000_000_000
+_EDGE = 300 * _SECOND  # when a machine is shut down and boots, its logs end and begin within some minutes
 _EPOCHS = 64  # times that a log can have begun anew; hostile ones do so without end
 
 Log = tuple[str, str]  # host and channel, by their keys
@@ -68,6 +69,9 @@ class Census:
         self.types = _types(keyed)
         self.collected = _collected(keyed)
         self._sources = _sources(keyed)
+        self._logs: dict[str, set[Log]] = {}
+        for source, host, channel in keyed.select("source", "_host", "_channel").unique().iter_rows():
+            self._logs.setdefault(source, set()).add((host, channel))
         self.channels = _channels(keyed)
         told = keyed.select("source", "_host", "_channel", "runs").explode("runs").drop_nulls("runs").unnest("runs")
         alone = told.filter(~pl.col("source").is_in(list(self.collected)))
@@ -84,6 +88,10 @@ class Census:
     def of_source(self, source: str) -> Log:
         """The host and the channel of a file, as printed; "" where it holds several, or nothing that could be read."""
         return self._sources.get(source, ("", ""))
+
+    def logs_of(self, source: str) -> Iterable[Log]:
+        """All hosts and channels of a file; none if nothing could be read of it."""
+        return self._logs.get(source, ())
 
     def span(self, host: str, channel: str, event_id: int) -> tuple[int | None, int | None] | None:
         """From the first to the last event of a type on a host; None if it has none."""
@@ -117,6 +125,9 @@ class Census:
             if run.start - until >= least:
                 found.append((until, run.start))
             until = max(until, run.end)
+        last = max(other.end for other in self._hosts[log[0]] if other.end is not None)
+        if channel.records > SILENCE_TIMES and last - until >= least:  # it fell silent for good
+            found.append((until, last))
         found.sort(key=lambda pause: (pause[0] - pause[1], pause[0]))
         for start, end in found[:LISTED]:
             others = sorted(
@@ -124,11 +135,12 @@ class Census:
                 for other in self._hosts[log[0]]
                 if other is not channel and _active(other.busy, start, end)
             )
+            for_good = ", to the end of the host's logs" if end > until else ""
             went_on = f"; meanwhile {_some(others)} went on" if others else "; no other log of the host went on"
             length = span((end - start) / _SECOND)
             yield Fact(
                 "silence", channel.host, channel.channel, start=start, end=end,
-                detail=f"{length} without a record{went_on}", source=channel.source,
+                detail=f"{length} without a record{for_good}{went_on}", source=channel.source,
             )  # fmt: skip
         if len(found) > LISTED:
             rest = found[LISTED:]
@@ -139,8 +151,8 @@ class Census:
 
 
 def _active(busy: Sequence[Run], start: int, end: int) -> bool:
-    """Whether a channel has records inside a pause of another one."""
-    return any(run.start < end and run.end > start for run in busy)
+    """Whether a channel has records well inside a pause of another one."""
+    return any(run.start < end - _EDGE and run.end > start + _EDGE for run in busy)
 
 
 def _some(names: Sequence[str]) -> str:
@@ -224,7 +236,7 @@ def _whole(channel: Channel) -> Fact:
     if ids:
         said.append(f"record ids {ids[0].first} to {max(run.last or 0 for run in ids)}")
     if len(channel.sources) > 1:
-        said.append(counted(len(channel.sources), "file"))
+        said.append(f"{counted(len(channel.sources), 'file')}, where copies count, too")
     return Fact(
         "channel", channel.host, channel.channel, start=channel.start, end=channel.end, count=channel.records,
         detail="; ".join(said), source=channel.source,

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from hunt import processes, schema
-from hunt.model import ALL_COLUMNS, SYSMON, Batch, EventType, Wants
+from hunt.coverage.facts import key
+from hunt.model import SYSMON, Batch, EventType, Need, Wants
 
 OUTLOOK, NEW_OUTLOOK = "outlook.exe", "olk.exe"
 SECURITY = "Security"
@@ -41,28 +42,26 @@ _MANY = 10_000  # rows of differences that are summed up before more are taken
 class Seen:
     """Events of few kinds, kept while the evidence is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, needed: Wants | None = None) -> None:
+        """`needed`: what hunts read; of those columns it is told who has values in them."""
+        self._needed = dict((needed and needed.types) or {})
+        self._filled: dict[tuple[str, int], dict[str, set[str]]] = {}  # event type -> host -> columns
         self._kept: dict[tuple[str, int], list[pl.DataFrame]] = {}
         self._clocks: list[pl.DataFrame] = []
 
-    @staticmethod
-    def wants(others: Wants | None = None) -> Wants:
-        """What is to be decoded: for coverage, and for `others`."""
-        if others and others.types is None:
-            return others
-        types = dict(others.types) if others and others.types else {}
-        for key, columns in _KEPT.items():
-            known = types.get(key, frozenset())
-            types[key] = known if known >= ALL_COLUMNS else known | frozenset(columns)
+    def wants(self) -> Wants:
+        """What is to be decoded: for coverage, and for hunts."""
+        types = dict(self._needed)
+        for kind, columns in _KEPT.items():
+            types[kind] = types.get(kind, frozenset()) | frozenset(columns)
         return Wants(types)
 
-    def before(self, take: Callable[[Batch], None], wants: Wants) -> Callable[[Batch], None]:
-        """What takes batches: what coverage needs of them first, then `take` those event types that `wants` names."""
+    def before(self, take: Callable[[Batch], None]) -> Callable[[Batch], None]:
+        """What takes batches: what coverage needs of them first, then `take` those event types that hunts need."""
 
         def both(batch: Batch) -> None:
             self.add(batch)
-            frames = {kind: met for kind, met in batch.frames.items() if wants.of(kind) is not None}
-            take(Batch(frames, batch.census))
+            take(Batch({kind: met for kind, met in batch.frames.items() if kind.key in self._needed}, batch.census))
 
         return both
 
@@ -71,10 +70,11 @@ class Seen:
         for kind, met in batch.frames.items():
             if kind.channel.lower() == SYSMON.lower():
                 self._add_clock(met)
+            self._add_filled(kind, met)
             columns = _KEPT.get(kind.key)
             if columns:
                 image = _IMAGES.get(kind.key)
-                few = met.filter(_named(image, met)) if image else met
+                few = met.filter(_named(image, met) if image else _of_logs(kind, met))
                 if few.height:
                     self._kept.setdefault(kind.key, []).append(_own(few, columns))
 
@@ -93,6 +93,11 @@ class Seen:
         image = _IMAGES.get(kind.key)
         return once.with_columns(processes.base_name(image).alias("image")) if image else once
 
+    def lacking(self, need: Need, host: str) -> list[str]:
+        """The columns of a need in which no event of a host has a value; none if it has no such event."""
+        of_hosts = self._filled.get(need.event_type.key, {})
+        return sorted(need.columns - of_hosts[key(host)]) if key(host) in of_hosts else []
+
     def clocks(self) -> pl.DataFrame:
         """Sysmon events whose UtcTime lies APART_S seconds or more from TimeCreated, in bands of doubling width.
 
@@ -101,6 +106,20 @@ class Seen:
         """
         self._sum_up()
         return self._clocks[0] if self._clocks else _banded(_NONE)
+
+    def _add_filled(self, kind: EventType, met: pl.DataFrame) -> None:
+        needed = self._needed.get(kind.key)
+        if needed is None:
+            return
+        of_hosts = self._filled.setdefault(kind.key, {})
+        known = [of_hosts.setdefault(key(host), set()) for host in met["host"].unique()]
+        columns = [c for c in met.columns if c in needed and not all(c in columns for columns in known)]
+        if not columns:
+            return
+        filled = {c: pl.col(c) != "" if met.schema[c] == pl.String else pl.col(c).is_not_null() for c in columns}
+        told = met.lazy().group_by("host").agg(has.any().alias(f"data.{c}") for c, has in filled.items()).collect()
+        for host, *values in told.iter_rows():
+            of_hosts[key(host)].update(c for c, any_ in zip(columns, values, strict=True) if any_)
 
     def _add_clock(self, met: pl.DataFrame) -> None:
         seconds = (pl.col("logged") - pl.col("time")).dt.total_milliseconds() / 1000
@@ -157,6 +176,14 @@ def _named(image: str, met: pl.DataFrame) -> pl.Expr:
     if image not in met.columns:
         return pl.lit(value=False)
     return pl.col(image).str.contains(r"(?i)(?:^|[\\/])(?:outlook|olk)\.exe$")
+
+
+def _of_logs(kind: EventType, met: pl.DataFrame) -> pl.Expr:
+    """Not what other providers mean by 104 in System, to which many write: a cleared log has a name, or Eventlog's."""
+    if kind.key != ("system", 104):
+        return pl.lit(value=True)
+    named = pl.col("Channel").is_not_null() if "Channel" in met.columns else pl.lit(value=False)
+    return named | pl.col("provider").str.to_lowercase().str.ends_with("eventlog").fill_null(value=True)
 
 
 def _own(met: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:

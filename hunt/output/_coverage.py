@@ -1,4 +1,4 @@
-"""Coverage for people and for files: a page a host on a terminal, one row a fact everywhere else."""
+"""Coverage for a terminal, by rich: a page a host; in few lines what a run could not see."""
 
 from __future__ import annotations
 
@@ -6,23 +6,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 import polars as pl
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
-from hunt import schema
-from hunt.coverage import FACTS
-from hunt.output._rows import flat
-from hunt.output._safe import exact_json, safe
-from hunt.output._stream import as_bytes
-from hunt.output.csv import encode
-
-FORMATS = ("table", "csv", "jsonl")
+from hunt.coverage.facts import counted
+from hunt.output._safe import safe
 
 # What deserves a line of its own, in this order; `holes` is what makes an empty result worth less.
 _NAMES = {
     "cleared": "log cleared",
     "damage": "not read",
     "checksum": "checksum wrong",
+    "empty": "empty log",
     "restart": "log began anew",
     "gap": "records missing",
     "silence": "silence",
@@ -38,24 +34,14 @@ _NAMES = {
 _BRIEF = 5  # facts of a kind that are told for each host; all of them stand in coverage.csv
 
 
-def write(facts: pl.DataFrame, shown: str, out: TextIO, raw: bool = False) -> None:
-    """FACTS as one of FORMATS; a table becomes tab-separated lines in a pipe."""
+def show(facts: pl.DataFrame, out: TextIO) -> None:
+    """A page a host."""
     console = Console(file=out, highlight=False, markup=False)
-    if shown == "csv":
-        as_bytes(out).write(encode(flat(facts), raw=raw))
-    elif shown == "jsonl":
-        lines = as_bytes(out)
-        for row in facts.with_columns(schema.time_text(pl.col("start", "end"))).iter_rows(named=True):
-            lines.write(exact_json(row).encode() + b"\n")
-    elif console.is_terminal:
-        for line in _pages(facts):
-            console.print(line)
-    else:
-        for cells in ([*FACTS], *flat(facts).iter_rows()):
-            out.write("\t".join("" if cell is None else safe(str(cell)) for cell in cells) + "\n")
+    for line in _pages(facts):
+        console.print(line)
 
 
-def _pages(facts: pl.DataFrame) -> Iterator[Text]:
+def _pages(facts: pl.DataFrame) -> Iterator[RenderableType]:
     facts = facts.with_columns(pl.col(pl.String).fill_null(""))
     hosts = facts["host"].unique().to_list()
     for host in sorted(hosts, key=lambda name: (name == "", name)):  # what belongs to no host comes last
@@ -64,40 +50,54 @@ def _pages(facts: pl.DataFrame) -> Iterator[Text]:
         yield Text("")
 
 
-def _page(own: pl.DataFrame) -> Iterator[Text]:
+def _indented(depth: int, *parts: str | tuple[str, str]) -> Padding:
+    """A line; what of it does not fit stands below its beginning."""
+    return Padding(Text.assemble(*parts), (0, 0, 0, 2 * depth), expand=False)
+
+
+def _page(own: pl.DataFrame) -> Iterator[RenderableType]:
     for row in own.filter(kind="channel").iter_rows(named=True):
-        yield Text.assemble("  ", safe(row["channel"] or "no channel"), (f"  {_when(row)}", "dim"))
+        yield _indented(1, safe(row["channel"] or "no channel"), (f"  {_when(row)}", "dim"))
         ids = own.filter(kind="event", channel=row["channel"]).sort("event_id").select("event_id", "count")
         shown = ", ".join(f"{event_id} ({count})" for event_id, count in ids.head(_MANY).iter_rows())
         more = f" and {ids.height - _MANY} more" if ids.height > _MANY else ""
-        yield Text(f"    {row['count']} records; event ids {shown}{more}")
+        yield _indented(2, f"{counted(row['count'], 'record')}; event ids {shown}{more}")
     for kind in _NAMES:
         told = own.filter(kind=kind)
         for row in told.head(_BRIEF).iter_rows(named=True):
             yield _line(kind, row)
         if told.height > _BRIEF:
-            yield Text(f"  {_NAMES[kind]}: {told.height - _BRIEF} more (coverage.csv)", "dim")
+            yield _indented(1, (f"{_NAMES[kind]}: {told.height - _BRIEF} more (coverage.csv)", "dim"))
     for row in own.filter(kind="query").iter_rows(named=True):
-        able = row["start"] is not None or row["detail"].startswith("could have fired")
-        yield Text.assemble("  ", (f"{row['query']}: ", "bold" if able else "bold yellow"), safe(row["detail"]))
-        for lacking in own.filter(kind="query_missing", query=row["query"]).iter_rows(named=True):
-            yield Text(f"    {safe(lacking['detail'])}", "yellow")
+        yield from _query(row, own.filter(kind="query_missing", query=row["query"]))
+
+
+def _query(row: Mapping[str, Any], lacking: pl.DataFrame) -> Iterator[Padding]:
+    """Whether a query could have fired, when, and what that leaves open; if it could not, what it needs is enough."""
+    able = row["detail"].startswith("could have fired")
+    when = f"{_when(row)}; " if row["start"] is not None else ""
+    yield _indented(1, (f"{row['query']}: ", "bold" if able else "bold yellow"), when + safe(row["detail"]))
+    if able:
+        for detail in lacking["detail"]:
+            yield _indented(2, (safe(detail), "yellow"))
 
 
 _MANY = 12  # event ids of a channel that are shown
 
 
-def _line(kind: str, row: Mapping[str, Any]) -> Text:
+def _line(kind: str, row: Mapping[str, Any]) -> Padding:
     where = row["channel"] or row["source"] or ""
     when = _when(row)
     size = "" if row["bytes"] is None else f" ({row['bytes']} bytes)"
     parts = (when, where, row["detail"] + size)
-    return Text.assemble("  ", (f"{_NAMES[kind]}: ", "yellow"), safe("; ".join(part for part in parts if part)))
+    return _indented(1, (f"{_NAMES[kind]}: ", "yellow"), safe("; ".join(part for part in parts if part)))
 
 
 def _when(row: Mapping[str, Any]) -> str:
     start, end = (f"{time:%Y-%m-%d %H:%M:%S}" if time is not None else "" for time in (row["start"], row["end"]))
-    return start if start == end else f"{start or '?'} to {end or '?'}"
+    if not (start or end):
+        return ""
+    return f"{start} UTC" if start == end else f"{start or '?'} to {end or '?'} UTC"
 
 
 def summary(facts: pl.DataFrame) -> Iterator[Text]:

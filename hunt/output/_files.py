@@ -17,8 +17,12 @@ from hunt.output.csv import encode
 
 
 def write_folder(report: Report, folder: Path, started: datetime) -> None:
-    """All CSV files of a run and manifest.json; earlier ones are replaced. Raises OSError."""
+    """All CSV files of a run and manifest.json; earlier ones are replaced. Raises OSError.
+
+    A folder without manifest.json is one that was not finished.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").unlink(missing_ok=True)
     written = []
     for name, table in tables(report).items():
         path = folder / f"{name}.csv"
@@ -42,5 +46,9 @@ def write_coverage(facts: pl.DataFrame, folder: Path, raw: bool = False) -> None
 def _replace(path: Path, content: bytes) -> None:
     """Write a file so that it is either the old or the new one, whole."""
     partial = path.with_name(path.name + ".part")
-    partial.write_bytes(content)
-    partial.replace(path)
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

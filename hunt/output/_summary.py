@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hunt.model import Report
+from collections.abc import Iterator
+
+from hunt.model import Report, Status
 
 
 def counted(report: Report) -> str:
@@ -21,5 +23,17 @@ def counted(report: Report) -> str:
     return "; ".join(parts)
 
 
-def _number(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+def limits(report: Report) -> Iterator[str]:
+    """What could not be looked for: a run that finds nothing is no clean one then."""
+    unable, partly = (
+        sum(query.status is status for query in report.queries) for status in (Status.NOT_EVALUABLE, Status.PARTLY)
+    )
+    if unable:
+        named = "it looks" if unable == 1 else "they look"
+        yield f"{_number(unable, 'query', 'queries')} could not run, so nothing is known of what {named} for"
+    if partly:
+        yield f"{_number(partly, 'query', 'queries')} could not run on all hosts"
+
+
+def _number(count: int, thing: str, things: str = "") -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {things or thing + 's'}"

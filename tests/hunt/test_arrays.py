@@ -33,10 +33,11 @@ def test_a_series_holds_what_the_arrow_array_holds(column: list[object]) -> None
 
 
 def test_reading_a_log_imports_nothing_that_costs_more_than_it_gives(tmp_path: object) -> None:
+    out = f"{tmp_path}/x.parquet"
     code = f"""
 import sys
 from hunt.cli import main
-sys.argv = ["hunt", "frame", "samples/logs/application.evtx", "-e", "Application:1000", "-o", {f"{tmp_path}/x.parquet"!r}]
+sys.argv = ["hunt", "frame", "samples/logs/application.evtx", "-e", "Application:1000", "-o", {out!r}, "--quiet"]
 try:
     main()
 finally:

@@ -159,13 +159,18 @@ def test_stale_records_join_the_hunts_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_host_of_which_stale_records_alone_are_left_is_hunted_in(tmp_path: Path) -> None:
-    """They are in no census: a query must not be taken for one that could not run there."""
+    """They are in no census: a query must not be taken for one that could not run there, nor for one that saw all."""
     log = tmp_path / "log.evtx"
     log.write_bytes(stale(log_bytes([sysmon_event(5, time=TIME), parent, child])))
     result = hunt("run", log, "--slack", "-q", "outlook-script-host", "-o", tmp_path / "out")
     assert result.exit_code == 0
     assert findings(tmp_path / "out").height == 1
-    assert pl.read_csv(tmp_path / "out" / "queries.csv")["status"].to_list() == ["ran"]
+    query = pl.read_csv(tmp_path / "out" / "queries.csv")
+    assert query["status"].to_list() == ["partly"]
+    assert query["reason"].item().startswith(f"event 1 of {SYSMON} was only recovered: most are missing")
+    told = hunt("coverage", log, "--slack", "--format", "csv").stdout
+    assert told == (tmp_path / "out" / "coverage.csv").read_text(encoding="utf-8")
+    assert "could have fired" in told
 
 
 # frame

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from hunt.cli import main
 from hunt.coverage import FACTS
+from hunt.model import SYSMON
 from hunt.output import _coverage
 from samples import damage
 from samples.evtx_writer import Event, log_bytes, sysmon_event, sysmon_process, write_log
@@ -133,7 +135,13 @@ def test_a_terminal_gets_a_page_a_host_as_wide_as_it_is(logs: Path, width: int, 
     assert max(cell_len(line) for line in lines) <= width
     shown = " ".join(line.strip() for line in lines)
     assert lines[0] == HOST
-    for said in ("63 records; event ids 1 (2), 5 (61)", "records missing:", "Holes in the evidence: 1 gap (10 records"):
+    fired = "outlook-script-host: 2026-03-02 08:15:00 to 2026-03-02 08:15:02 UTC; could have fired"
+    for said in (
+        "63 records; event ids 1 (2), 5 (61)",
+        "records missing:",
+        "Holes in the evidence: 1 gap (10 records",
+        fired,
+    ):
         assert said in shown
     assert "Outlook was running already: 1 interval on 1 host;" in shown
 
@@ -159,6 +167,42 @@ def test_what_a_filter_hides_is_no_lack_of_the_evidence(logs: Path, tmp_path: Pa
     (query,) = of_kind("query", told)
     assert query["detail"].startswith("could not fire: ")
     assert "--channel" in query["detail"]
+
+
+def test_what_happened_to_logs_is_told_whatever_channel_is_hunted_in(logs: Path, tmp_path: Path) -> None:
+    other = Event("Microsoft-Windows-Eventlog", 1102, "Security", HOST, "2026-03-02 09:00:00")
+    write_log(logs / "security.evtx", [other])
+    for channel in ("sysmon", "Security"):
+        hunt("run", logs, "--channel", channel, "-o", tmp_path / channel, "--quiet")
+        told = rows((tmp_path / channel / "coverage.csv").read_text(encoding="utf-8"))
+        assert len(of_kind("cleared", told)) == len(of_kind("outlook_alive", told)) == 1
+
+
+def test_events_without_their_key_fields_are_no_clean_host(tmp_path: Path) -> None:
+    """As a shipper writes them that renames fields, or drops them."""
+    log = {"channel": SYSMON, "event_id": "1", "provider_name": "Microsoft-Windows-Sysmon", "computer_name": HOST}
+    for number in (1, 2):
+        with (tmp_path / "beat.ndjson").open("a", encoding="utf-8") as file:
+            shipped = {"winlog": log | {"record_id": number, "event_data": {"Image": OUTLOOK}}}
+            file.write(json.dumps({"@timestamp": "2026-03-02T08:15:02.000Z", **shipped}) + "\n")
+    hunt("run", tmp_path, "-o", tmp_path / "out", "--quiet")
+    (query,) = rows((tmp_path / "out" / "queries.csv").read_text(encoding="utf-8"))
+    assert (query["status"], query["hosts_ran"]) == ("not_evaluable", "[]")
+    assert query["reason"] == f"no ParentProcessGuid in event 1 of {SYSMON}: nothing can match"
+    (told,) = of_kind("query", rows(hunt("coverage", tmp_path / "beat.ndjson", "--format", "csv").stdout))
+    assert told["detail"] == f"could not fire: no ParentProcessGuid in event 1 of {SYSMON}"
+
+
+def test_empty_logs_and_files_of_other_formats_are_counted(logs: Path) -> None:
+    header = bytearray(log_bytes(events())[:4096])
+    header[42:44] = b"\0\0"  # chunks
+    header[124:128] = zlib.crc32(header[:120]).to_bytes(4, "little")
+    (logs / "empty.evtx").write_bytes(header)
+    (logs / "note.txt").write_text("not a log")
+    result = hunt("coverage", logs, "--format", "csv")
+    assert result.exit_code == 0
+    assert [row["source"] for row in of_kind("empty", rows(result.stdout))] == ["empty.evtx"]
+    assert "; 1 file of other formats skipped" in result.stderr
 
 
 def test_a_bad_request_is_one_line(tmp_path: Path) -> None:

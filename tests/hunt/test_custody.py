@@ -185,3 +185,23 @@ def test_evidence_is_never_opened_but_for_reading(logs: Path, tmp_path: Path) ->
         capture_output=True, cwd=ROOT, check=False, text=True,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1:] == ["only read"], done.stderr
+
+
+def test_a_folder_that_can_not_be_finished_has_no_manifest_and_no_halves(
+    logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    hunt("run", logs, "-o", out)
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name.startswith("queries"):
+            write(path, content[:10])
+            raise OSError(28, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    result = hunt("run", logs, "-o", out)
+    assert (result.exit_code, result.stderr) == (2, f"hunt: {out}: can't write results: No space left on device\n")
+    left = {path.name for path in out.iterdir()}
+    assert left == {"findings.csv", "events.csv", "queries.csv", "problems.csv", "coverage.csv"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hunt import duplicates, schema
 from hunt.duplicates import once
 from hunt.model import SYSMON
-from tests.helpers import OUTLOOK, Row, event, start, texts
+from tests.helpers import OUTLOOK, Row, event, moment, start, texts
 
 
 def frame(*rows: Row) -> pl.DataFrame:
@@ -46,6 +46,25 @@ def test_recovered_copies_alone_count_once() -> None:
     found = once(frame(row | {"offset": "1"}, row | {"offset": "2"}))
     assert found["recovered"].to_list() == [True]
     assert places(found) == [[("raw", 1), ("raw", 2)]]
+
+
+@pytest.mark.parametrize("exact", ["a", "b"])
+@pytest.mark.parametrize("printed", ["0.123456", "0.123"])
+def test_a_copy_of_an_export_that_prints_fewer_decimals_is_one_and_the_exact_time_stays(
+    exact: str, printed: str
+) -> None:
+    row = event(1, A="x")
+    export = row | {"logged": moment(printed), "source": "b" if exact == "a" else "a"}
+    found = once(frame(row | {"logged": moment("0.1234567"), "source": exact}, export))
+    assert found["source"].to_list() == [exact]
+    assert [path for path, _ in places(found)[0]] == ["a", "b"]
+    assert found["logged"].dt.nanosecond().to_list() == [123_456_700]
+
+
+def test_without_record_ids_times_are_compared_as_they_are() -> None:
+    row = {name: value for name, value in event(1, A="x").items() if name != "record_id"}
+    rows = [row | {"logged": moment(at), "source": source} for at, source in (("0.1234567", "a"), ("0.123", "b"))]
+    assert once(frame(*rows)).height == 2
 
 
 def test_a_recovered_event_that_differs_from_the_live_one_stays_beside_it() -> None:

@@ -44,7 +44,7 @@ def test_copies_met_in_different_batches_count_once() -> None:
     "change",
     [
         {"record_id": "999999"},
-        {"logged": moment("0.0000001")},
+        {"logged": moment("0.001")},
         {"CommandLine": "another"},
         {"host": "WS02"},
         {"User": None},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -243,6 +244,38 @@ def test_a_file_that_cannot_be_opened_is_a_problem_and_the_rest_is_read(
     collected = gather(folder)
     assert sources(collected) == ["ok.evtx"]
     assert reasons(collected) == {"locked.evtx": "can't be opened: Permission denied"}
+
+
+def test_a_link_to_where_nobody_may_look_costs_no_other_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "a-link.evtx").symlink_to(folder.parent / "locked" / "Security.evtx")
+    _lock(monkeypatch, folder.parent / "locked")
+    collected = gather(folder)
+    assert sources(collected) == ["ok.evtx"]
+    assert reasons(collected) == {"a-link.evtx": "is no file that can be read"}
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [("locked/Security.evtx", "Permission denied"), ("a" * 300, "too long"), ("\0", "no such file")],
+)
+def test_a_path_that_cannot_be_looked_at_is_refused_by_name(
+    folder: Path, argument: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _lock(monkeypatch, folder / "locked")
+    with pytest.raises(EvidenceError, match=f"(?s)^{re.escape(str(folder / argument))}: .*{said}"):
+        gather(folder, folder / argument)
+
+
+def _lock(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    """Nobody may look at what lies there, as it is for another user than root; neither at what links lead there."""
+    real = os.stat
+
+    def refusing(path: Any, *args: Any, **kwargs: Any) -> Any:
+        if place in Path(os.path.realpath(path)).parents:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", refusing)
 
 
 def _refuse(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

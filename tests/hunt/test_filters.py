@@ -46,6 +46,8 @@ def test_a_time_without_a_zone_is_taken_as_utc_and_that_is_known() -> None:
 def test_a_date_alone_as_an_end_is_all_of_that_day() -> None:
     assert moment("2026-03-02", end=True).at == datetime(2026, 3, 2, 23, 59, 59, 999999, UTC)
     assert moment("20260302", end=True).at == moment("2026-03-02", end=True).at
+    assert moment("2026-W10-1", end=True).at == moment("2026-03-02", end=True).at
+    assert moment("2026W10 08", end=True).at == datetime(2026, 3, 2, 8, tzinfo=UTC)
     assert moment("2026-03-02T00:00", end=True).at == datetime(2026, 3, 2, tzinfo=UTC)
 
 
@@ -207,7 +209,8 @@ def test_a_hidden_finding_is_no_reason_to_fail(logs: Path) -> None:
 def test_a_channel_that_hides_what_a_query_needs_makes_it_not_evaluable(logs: Path, tmp_path: Path) -> None:
     logon = Event("Microsoft-Windows-Security-Auditing", 4624, "Security", "WS03", "2026-03-02 08:00:00")
     write_log(logs / "c.evtx", [logon])
-    hunt("run", logs, "-o", tmp_path / "out", "--channel", "Security")
+    result = hunt("run", logs, "-o", tmp_path / "out", "--channel", "Security")
+    assert result.stderr.endswith("; 1 query could not run, so nothing is known of what it looks for\n")
     (query,) = [row for row in results(tmp_path / "out")["queries"] if row["query"] == "outlook-script-host"]
     assert query["status"] == "not_evaluable"
     assert f"{SYSMON} is hidden by --channel" in query["reason"]

@@ -95,6 +95,7 @@ def test_the_work_ends_when_who_watches_it_is_killed(logs: Path, tmp_path: Path)
     process.kill()
     process.communicate(timeout=60)
     _wait_for(lambda: '"event": "end"' in (tmp_path / "run.log").read_text())
+    _wait_for(lambda: not list(tmp_path.glob("evtx-hunt-*")))
 
 
 # Within one process.

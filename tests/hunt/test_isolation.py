@@ -112,6 +112,17 @@ def test_a_second_reading_that_fails_is_a_problem(tmp_path: Path) -> None:
     ]
 
 
+def test_so_it_is_on_the_quick_way(tmp_path: Path) -> None:
+    item = Evidence(tmp_path / "gone.evtx", "gone.evtx", 5, "")
+    parser = next(p for p in registry.parsers() if p.name == "evtx")
+    guard = Guard(Bounds(), Stop())
+    with pytest.raises(OSError, match="No such file"):
+        guard.records(parser, item, [4608])
+    assert [problem.reason for problem in guard.problems] == [
+        "can't be read a second time, for all fields of findings' events: No such file or directory"
+    ]
+
+
 def test_a_file_that_drips_is_suspect_when_its_time_is_over(tmp_path: Path) -> None:
     rogues(tmp_path, "drip")
     guard = Guard(Bounds(file_timeout=0.2), Stop())
@@ -244,13 +255,13 @@ def test_whatever_files_do_to_their_parser_the_others_are_read(
     rogues(logs, "c_loop", "memory", "leave", "crash", "exit", "good")
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
-    bounds = ("--file-timeout", 2, "--max-memory", "700M")
+    bounds = ("--file-timeout", 1, "--max-memory", "700M")
     code, stdout, stderr = hunt("run", logs, "-o", tmp_path / "out", *bounds, "--log", tmp_path / "log")
     assert code == 3
     assert len(stdout.splitlines()) == 2  # the good log's finding
     told = problems(tmp_path / "out")
     assert sorted(told) == ["c_loop.rogue", "crash.rogue", "exit.rogue", "leave.rogue", "memory.rogue"]
-    assert told["c_loop.rogue"] == "reading stopped at 3 of 12 bytes: took longer than 2 s (--file-timeout)"
+    assert told["c_loop.rogue"] == "reading stopped at 3 of 12 bytes: took longer than 1 s (--file-timeout)"
     assert told["crash.rogue"] == "reading stopped at 3 of 11 bytes: it ended the process that read it (SIGSEGV)"
     assert told["leave.rogue"] == "reading stopped at 3 of 11 bytes: it ended the process that read it (exit code 0)"
     assert "SystemExit" in told["exit.rogue"]

@@ -61,6 +61,26 @@ def test_a_request_that_fails_ends_the_log_too(logs: Path, tmp_path: Path) -> No
     assert lines(tmp_path / "run.log")[-1]["ended_by"] == "EvidenceError"
 
 
+@pytest.mark.parametrize("command", [("frame", "-e", "sysmon:1", "-o", "starts.parquet"), ("coverage",)])
+def test_other_commands_that_fail_end_it_too(logs: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+    hunt(command[0], logs / "nowhere", *command[1:], "--log", tmp_path / "run.log")
+    assert lines(tmp_path / "run.log")[-1]["ended_by"] == "EvidenceError"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_log_that_can_not_be_written_any_more_does_not_end_the_run(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        said = log.Log(full, Path("run.log"))
+        said.note("one")
+        said.note("two")
+        said.close()
+    assert capsys.readouterr().err == (
+        "hunt: run.log: can't write the log: No space left on device; the run goes on without it\n"
+    )
+
+
 def test_a_log_is_added_to_and_never_overwritten(logs: Path, tmp_path: Path) -> None:
     (tmp_path / "run.log").write_text('{"event": "mine"}\n')
     hunt("run", logs, "--log", tmp_path / "run.log")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hunt import pipeline, registry
+from hunt import coverage, pipeline, pulse, registry
 from hunt.errors import EvidenceError, QueryError
 from hunt.model import Batch, Evidence, Problem, Reading, Report, Settings, Status
 from hunt.watcher import Watcher
@@ -113,12 +113,31 @@ def test_a_disk_that_fails_while_reading_leaves_what_was_read(tmp_path: Path, mo
 
     monkeypatch.setattr(registry, "parsers", lambda: (Failing(),))
     report = run(tmp_path)
-    (problem,) = report.problems
-    assert (problem.source, problem.kind) == ("a.evtx", "file")
-    assert problem.reason == "reading stopped: Input/output error"
+    assert {(problem.source, problem.kind) for problem in report.problems} == {("a.evtx", "file")}
+    assert [problem.reason for problem in report.problems] == [
+        "can't be read a second time, for all fields of findings' events: Input/output error",
+        "reading stopped: Input/output error",
+    ]
     assert report.findings.height == 1
     for row in report.events.iter_rows(named=True):  # what can't be read again keeps what the hunt has seen
         assert json.loads(row["fields"])["Image"] in (CMD, OUTLOOK)
+
+
+def test_no_file_is_blamed_for_what_takes_long_after_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_log(tmp_path / "a.evtx", pair())
+    phases: list[pulse.Phase] = []
+    at: list[pulse.Phase] = []
+    monkeypatch.setattr(pulse, "beat", lambda phase, source="": phases.append(phase))
+    facts = coverage.facts
+
+    def slow(*given: Any) -> Any:
+        at.append(phases[-1])  # with `--file-timeout 1` the run would be stopped here, as if a file were being read
+        return facts(*given)
+
+    monkeypatch.setattr(coverage, "facts", slow)
+    assert run(tmp_path).findings.height == 1
+    assert pulse.Phase.READING in phases
+    assert at == [pulse.Phase.ENDING]
 
 
 def test_our_own_bugs_travel_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

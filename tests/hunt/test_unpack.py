@@ -353,6 +353,17 @@ def test_members_are_counted(tmp_path: Path) -> None:
     }
 
 
+def test_what_is_told_of_an_archive_is_counted_as_well(tmp_path: Path) -> None:
+    folder = tarfile.TarInfo("d")
+    folder.type = tarfile.DIRTYPE
+    hostile = (folder.tobuf(tarfile.USTAR_FORMAT) + b"damaged header".ljust(512)) * 100
+    write(tmp_path / "a.tar", tar_bytes({"a.evtx": LOG})[:-10240] + hostile)
+    write(tmp_path / "b.evtx", LOG)
+    collected = gather(tmp_path, members=20)
+    assert collected.problems[-1].reason.startswith("more than 20 members; --max-members raises the limit")
+    assert len(collected.problems) < 25
+
+
 def test_what_comes_out_is_counted_over_all_archives(tmp_path: Path, temporary: Path) -> None:
     for name in "abc":
         write(tmp_path / "case" / f"{name}.zip", zip_bytes(Zipped("x", LOG, deflated(LOG), 8, size=1)))

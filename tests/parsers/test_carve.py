@@ -113,6 +113,15 @@ def test_of_a_torn_chunk_what_is_left_is_read_and_the_rest_told(tmp_path: Path) 
     assert "checksum" in found.problems[0].reason
 
 
+def test_a_record_that_ends_with_another_size_is_told_and_not_read(tmp_path: Path) -> None:
+    """Its page may be followed by one of another log, and its text then be half of each."""
+    first, second = chunks(good())
+    at, size = places(good())[20][0] - records.FILE_HEADER, places(good())[20][1]
+    found = carved(tmp_path, first[: at + size - 4] + struct.pack("<I", size + 8) + first[at + size :] + second)
+    assert found.numbers == [n for n in EVERY if n != 20]
+    assert [(p.offset, p.reason[:5]) for p in found.problems if p.kind == "record"] == [(at, "torn:")]
+
+
 def test_a_chunk_without_its_header_is_read_by_where_its_records_say_they_stood(tmp_path: Path) -> None:
     first, second = chunks(good())
     # Of the second, the record that holds the templates is cut: the others are read by those of the first.

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import given as for_all
+from hypothesis import strategies as st
 
 from hunt import pipeline, schema
-from hunt.model import SYSMON, EventType, Reading, Wants
+from hunt.events import Events
+from hunt.model import SYSMON, Batch, EventType, Reading, Wants
 from hunt.schema import TIME
 from parsers import text_files
 from parsers.evtx import PARSER as EVTX
@@ -200,6 +206,20 @@ def test_what_nxlog_writes_gives_the_frames_of_the_log(path: Path, tmp_path: Pat
     for kind, frame in found.frames.items():
         seconds = pl.col("logged").dt.truncate("1s")
         assert frame.select(seconds).equals(expected[kind].select(seconds))
+
+
+def test_an_export_beside_its_log_repeats_no_event_though_it_prints_fewer_decimals(tmp_path: Path) -> None:
+    log, export = tmp_path / "log.evtx", tmp_path / "log.json"
+    log.write_bytes(log_bytes(sysmon_process(Image=r"C:\a.exe", time=START, logged=START + n) for n in range(123, 129)))
+    export.write_bytes(lines(events(log)))
+    met = Events()
+    for parser, path in ((EVTX, log), (PARSER, export)):
+        for part in parser.read([evidence(path)], Reading()):
+            if isinstance(part, Batch):
+                met.add(part)
+    found = met.frame(SYSMON, 1).collect()
+    assert found["sources"].list.len().to_list() == [2] * 6
+    assert found["logged"].dt.nanosecond().to_list() == [n * 100 for n in range(123, 129)]
 
 
 @pytest.mark.parametrize("shape", ["evtx", "winlogbeat", "nxlog"])
@@ -464,6 +484,51 @@ def test_a_cut_object_in_an_array_on_one_line_costs_itself(tmp_path: Path) -> No
     assert len(found.problems) == 1
 
 
+LAID_OUT = {
+    "lines": lambda parts: b"\n".join(parts),
+    "one line": lambda parts: b"[" + b",".join(parts) + b"]",
+    "end to end": lambda parts: b"".join(parts),
+    "indented": lambda parts: b"[" + b",\n  ".join(parts) + b"]",
+    "pretty": lambda parts: b"\n".join(json.dumps(json.loads(part), indent=2).encode() for part in parts),
+    "braces on one line": lambda parts: (
+        b"[" + b",".join(json.dumps(json.loads(part), indent=2).encode() for part in parts) + b"]"
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", LAID_OUT)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@for_all(drawn=st.data())
+def test_wherever_bytes_are_damaged_only_the_event_they_belong_to_is_lost(
+    shape: str, tmp_path: Path, drawn: st.DataObject
+) -> None:
+    parts = [compact(with_fields("P", 1, n=str(n), text='"{zoë}]\\', L=[{"x": 1}, {"y": 2}])) for n in range(5)]
+    content = LAID_OUT[shape](parts)
+    at = drawn.draw(st.integers(10, len(content) - 3))  # not before the file can be told to be JSON
+    length = drawn.draw(st.integers(0, 30))
+    damage = drawn.draw(st.sampled_from([b"", b"{", b"}", b'"', b"\\", b"[", b"\n", b"\n{", b"\0" * 30, b'"},{']))
+    damaged = content[:at] + damage + content[at + length :]
+    # Which events that may touch: from where the last one before it begins to where the first one behind it begins.
+    starts = [match.start() for match in re.finditer(rb'\{\s*"Event"', content)]
+    touched = {n for n, start in enumerate(starts) if start <= at + length and [*starts, len(content)][n + 1] >= at}
+    found = damaged_read(tmp_path, damaged)
+    assert {row.get("n") for row in rows(found)} >= {str(n) for n in range(5) if n not in touched}
+    assert found.records + len(found.problems) >= 5 - len(touched) + 1
+
+
+def damaged_read(folder: Path, content: bytes) -> Result:
+    path = folder / "log.json"
+    path.write_bytes(content)
+    return gather(PARSER, [evidence(path)])
+
+
+def test_damage_costs_no_more_where_there_is_much_of_it(tmp_path: Path) -> None:
+    parts = [compact(sample())] * 3000
+    cut = [part[:-3] if n % 3 == 0 else part for n, part in enumerate(parts)]
+    found = given(tmp_path, b"[" + b",".join([parts[0], *cut]) + b"]")
+    assert (found.records, len(found.problems)) == (2001, 1000)
+
+
 def test_bytes_that_are_no_utf_8_are_replaced_and_it_is_said(tmp_path: Path) -> None:
     found = given(tmp_path, compact(with_fields("P", 1, A="m@ller")).replace(b"@", b"\xfc"))
     assert rows(found)[0]["A"] == "m\ufffdller"
@@ -526,6 +591,71 @@ def test_sizes_of_blocks_change_nothing(
     assert differences(again.frames, whole.frames) == []
     assert again.problems == whole.problems
     assert sum(part.size for part in again.progress) == len(content)
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"{\n" * 400_000,
+        b"{},\n" * 200_000,
+        b"{}," * 250_000,
+        b'{"a":1}\n' * 100_000,
+        b'{"a":\n' * 150_000,
+        b'{"a":' * 160_000,
+        b'{"Event":' * 90_000,
+        b'{"Event":[' * 80_000,
+        b'{"Event":{' * 199 + b'"' + b"x" * 600_000 + b'" x' + b"}" * 398,
+    ],
+    ids=lambda rubbish: rubbish[:9].decode(),
+)
+def test_pieces_that_are_no_events_cost_no_more_than_events(rubbish: bytes, tmp_path: Path) -> None:
+    good = compact(sample()) + b"\n"
+    began = time.process_time()
+    found = given(tmp_path, good + rubbish + b"\n" + good)
+    assert time.process_time() - began < 2  # one by one, they would take ten times as long
+    assert found.records == 2
+    assert found.problems
+
+
+def test_events_between_thousands_of_pieces_that_are_none_are_read(tmp_path: Path) -> None:
+    good = compact(sample())
+    for piece in (b"{},", b"{\n", b'{"a":'):
+        found = given(tmp_path, (good + b"\n" + piece * 5000 + b"\n") * 3 + good)
+        assert found.records == 4
+
+
+def test_a_text_full_of_braces_is_a_text(tmp_path: Path) -> None:
+    texts = ["{" * 5000, "{}," * 5000, '{"a":' * 5000, "{\n" * 5000]
+    written = lines([sample() for _ in range(300)] + [with_fields("P", 1, A=text) for text in texts * 256])
+    found = given(tmp_path, written)
+    assert (found.records, found.problems) == (300 + 4 * 256, [])
+
+
+def test_an_event_on_a_line_with_all_others_is_read_again_without_them(tmp_path: Path) -> None:
+    parts = [compact(with_fields("P", 1, n=str(n))) for n in range(50)]
+    path = tmp_path / "log.json"
+    path.write_bytes(b"[" + b",".join(parts) + b"," + b" " * (20 << 20) + b"]")
+    offsets = [row["offset"] for row in rows(gather(PARSER, [evidence(path)]))]
+    began = time.process_time()
+    again = PARSER.records(evidence(path), offsets)
+    assert [row["n"] for frame in again.frames.values() for row in frame.iter_rows(named=True)] == list(
+        map(str, range(50))
+    )
+    assert time.process_time() - began < 1
+
+
+def test_texts_numbered_from_nowhere_do_not_fill_the_memory(tmp_path: Path) -> None:
+    few = {"winlog": {"event_id": 1, "channel": "c", "provider_name": "p", "event_data": {"param3": "x"}}}
+    many = {"winlog": {"event_id": 1, "channel": "c", "provider_name": "p", "event_data": {"param9999": "x"}}}
+    met = rows(given(tmp_path, lines([few, many])))
+    assert [row["Data"] for row in met] == [["", "", "x"], None]
+    assert met[1]["param9999"] == "x"
+
+
+def test_text_beside_the_elements_of_a_section_is_no_event_lost(tmp_path: Path) -> None:
+    item = sample()
+    item["Event"]["UserData"] = {"#text": "beside", "A": "x"}
+    assert one(tmp_path, item)["A"] == "x"
 
 
 # As every parser.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,25 @@ def test_two_broken_events_are_two_problems(tmp_path: Path) -> None:
     assert (found.records, len(found.problems)) == (2, 3)
 
 
+@pytest.mark.parametrize("broken", ["<!-- c --{>", "<!-- c -", "<!--"])
+def test_a_comment_without_its_end_hides_no_other_event(broken: str, tmp_path: Path) -> None:
+    """Two hyphens can be nothing but its end: the comment of a later event is none of it."""
+    commented = [item.replace("</EventData>", "<!-- c --></EventData>") for item in windows(4)]
+    commented[1] = commented[1].replace("<!-- c -->", broken)
+    found = damaged(tmp_path, *commented)
+    assert [row["record_id"] for row in rows(found)] == [1, 3, 4]
+    assert [p.kind for p in found.problems] == ["record"]
+
+
+def test_a_text_that_is_longer_than_a_block_hides_tags_as_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_files, "_BLOCK", 1 << 12)
+    text = "</Event><Event><System>" * 1000
+    found = damaged(tmp_path, windows(1)[0].replace("a.exe", f"<![CDATA[{text}]]>"), *windows(1))
+    assert (found.problems, [row["Image"][-len(text) :] == text for row in rows(found)]) == ([], [True, False])
+
+
 def test_a_file_cut_in_its_middle_loses_one_event(tmp_path: Path) -> None:
     content = ("<Events>" + "".join(windows(9))).encode()
     found = given(tmp_path, content[: len(content) * 2 // 3])
@@ -254,6 +274,14 @@ def test_an_event_without_an_end_is_given_up_and_the_next_one_read(
         found = damaged(tmp_path, *windows(1), WINDOWS[:-16], endless, *windows(1))
         assert found.records == 2
         assert [p.offset for p in found.problems] == [len(windows(1)[0].encode())]
+
+
+@pytest.mark.parametrize("begin", ["<!--", "<![CDATA["])
+def test_comments_without_an_end_in_each_event_cost_no_more_than_one(begin: str, tmp_path: Path) -> None:
+    began = time.process_time()
+    found = damaged(tmp_path, *windows(1), f"<Event><System>{begin}</System></Event>\n" * 10_000, *windows(1))
+    assert (found.records, len(found.problems)) == (2, 10_000)
+    assert time.process_time() - began < 3  # looking through the rest of the file for each takes five times as long
 
 
 @pytest.mark.parametrize("block", [1, 500])

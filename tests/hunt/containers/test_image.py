@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hunt import pipeline, registry
+from hunt import evidence, pipeline, registry
 from hunt.containers import image as module
 from hunt.containers.image import CONTAINER
 from hunt.errors import ContainerError, EvidenceError, PartOfAnotherError
@@ -151,6 +151,18 @@ def test_the_parts_of_a_virtual_disk_are_read_with_it_alone(tmp_path: Path) -> N
         list(CONTAINER.members(tmp_path / "disk-flat.vmdk", Opening()))
 
 
+def test_a_part_that_is_named_without_what_it_is_read_with_is_a_problem(tmp_path: Path, samples: Path) -> None:
+    whole = disks.write_vmdk_flat(tmp_path / "disk.vmdk", images.partitioned(small()))
+    part, log = tmp_path / "disk-flat.vmdk", samples / "logs" / "security.evtx"
+    with evidence.collect([part, log], registry.parsers(), registry.containers()) as collected:
+        (problem,) = collected.problems
+        assert (problem.source, problem.reason) == ("disk-flat.vmdk", "is read with disk.vmdk, which is to be named")
+        assert collected.skipped == ()
+    with evidence.collect([part, log, whole], registry.parsers(), registry.containers()) as collected:
+        assert collected.skipped == ("disk-flat.vmdk",)
+        assert "disk-flat.vmdk" not in {problem.source for problem in collected.problems}
+
+
 def test_a_raw_image_in_pieces_is_one(tmp_path: Path) -> None:
     content = images.partitioned(small())
     for number in range(3):
@@ -183,12 +195,40 @@ def marked(offset: int, magic: bytes) -> bytes:
         (marked(0, b"LUKS\xba\xbe"), "is encrypted with LUKS, nothing of it is read"),
         (marked(3, b"ReFS\0\0\0\0"), "its file system is ReFS, nothing of it is read"),
         (marked(0, b""), "its file system is not known, nothing of it is read"),
+        pytest.param(
+            bytes(1 << 17) + fat({"a.evtx": b"log"})[1 << 17 :] + b"\x01" * 512,
+            "its file system is not known, nothing of it is read",
+            id="its begin is wiped",
+        ),
     ],
 )
 def test_a_volume_that_is_not_read_is_told_and_the_others_are(tmp_path: Path, content: bytes, said: str) -> None:
     found = walked_bytes(tmp_path, bytes(gpt(content, small())))
     assert set(found.files) == {f"p2/{name}" for name in SMALL}
     assert found.reasons == [("p1", said)]
+
+
+def ext4(folder: Path) -> bytes:
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", str(folder / "ext"), "1M"], check=True, capture_output=True)
+    return (folder / "ext").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        lambda _: small(),
+        lambda _: fat({"a.evtx": b"log"}),
+        lambda _: fat({"a.evtx": b"log"}, bits=32),
+        lambda _: disks.exfat({"a.evtx": b"log"}, chained=True),
+        pytest.param(ext4, marks=pytest.mark.skipif(not shutil.which("mke2fs"), reason="needs mke2fs (e2fsprogs)")),
+    ],
+    ids=["ntfs", "fat16", "fat32", "exfat", "ext4"],
+)
+def test_a_volume_that_is_cut_is_told(tmp_path: Path, whole: Callable[[Path], bytes]) -> None:
+    content = whole(tmp_path)
+    assert walked_bytes(tmp_path, content).reasons == []
+    (place, reason), *_ = walked_bytes(tmp_path, content[: len(content) * 3 // 4]).reasons
+    assert (place, reason) == ("", "its volume reaches beyond the end of the image, what is there is read")
 
 
 @pytest.mark.parametrize(
@@ -296,10 +336,11 @@ def test_without_the_extra_one_line_says_how_to_get_it(sample: Path, monkeypatch
     assert len(report.tallies) == 1
 
 
-def test_nothing_of_the_extra_is_imported_before_an_image_is_met() -> None:
+def test_nothing_that_reads_images_is_imported_before_an_image_is_met() -> None:
     code = (
         "import sys; from hunt import registry; registry.containers(); "
-        "print([name for name in sys.modules if name.split('.')[0] in ('dissect', 'numpy')])"
+        "print([name for name in sys.modules if name.split('.')[0] in ('dissect', 'numpy')"
+        " or name in ('multiprocessing', 'hunt.containers._walk', 'hunt.containers._sandbox')])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,32 @@ def test_empty_files_are_members_and_folders_are_not(path: Path) -> None:
         archive.write(folder, "folder")
         archive.writestr(b"1", "a")
     assert held(SEVENZIP, path, out.getvalue()).content == {"a": b"1", "empty.evtx": b""}
+
+
+def test_a_link_that_is_called_a_log_is_told(path: Path) -> None:
+    path.with_name("elsewhere").touch()
+    path.with_name("a.evtx").symlink_to("elsewhere")
+    out = io.BytesIO()
+    with py7zr.SevenZipFile(out, "w") as archive:
+        archive.write(path.with_name("a.evtx"), "a.evtx")
+    found = held(SEVENZIP, path, out.getvalue())
+    assert (found.content, found.reasons) == ({}, ["is no file that can be read"])
+
+
+@pytest.mark.parametrize(
+    ("behind", "told"), [(b"more", ["4 bytes stand behind its end, which are not read"]), (bytes(99), [])]
+)
+def test_what_stands_behind_an_archive_is_told(path: Path, behind: bytes, told: list[str]) -> None:
+    found = held(SEVENZIP, path, written(MEMBERS) + behind)
+    assert (found.content, found.reasons) == (MEMBERS, told)
+
+
+def test_a_header_that_does_not_tell_where_its_data_lie_is_damage(path: Path) -> None:
+    header = b"\1\4\0\0"  # kHeader, kMainStreamsInfo and its end, the end: 7zFormat.txt
+    start = struct.pack("<QQI", 0, len(header), zlib.crc32(header))
+    content = b"7z\xbc\xaf\x27\x1c\0\4" + struct.pack("<I", zlib.crc32(start)) + start + header
+    with pytest.raises(ContainerError, match="its header is damaged"):
+        held(SEVENZIP, path, content)
 
 
 def test_an_archive_of_nothing_is_read(path: Path) -> None:

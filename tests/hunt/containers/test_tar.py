@@ -87,6 +87,22 @@ def test_a_damaged_header_costs_one_member_and_is_told(path: Path) -> None:
     assert [(p.reason.partition(":")[0], p.offset) for p in found.problems] == [("a damaged header", at)]
 
 
+def test_a_damaged_first_header_is_told_too(path: Path) -> None:
+    content = bytearray(tar_bytes({"a": b"1" * 600, "b": b"2" * 600}))
+    content[0] ^= 0x40
+    found = held(TAR, path, bytes(content))
+    assert found.content == {"b": b"2" * 600}
+    assert [p.reason.partition(":")[0] for p in found.problems] == ["a damaged header"]
+
+
+def test_kinds_that_nobody_knows_are_files(path: Path) -> None:
+    """As POSIX.1-2017 says: an unknown typeflag shall be treated as a regular file."""
+    info = tarfile.TarInfo("log")
+    info.type, info.size = b"Q", 512
+    found = held(TAR, path, info.tobuf(tarfile.USTAR_FORMAT) + b"1" * 512 + bytes(1024))
+    assert (found.content, found.problems) == ({"log": b"1" * 512}, [])
+
+
 @pytest.mark.parametrize("seekable", [True, False])
 @pytest.mark.parametrize(
     ("cut", "content", "told"),

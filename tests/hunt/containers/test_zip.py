@@ -255,6 +255,35 @@ def test_entries_that_are_not_counted_are_told(path: Path) -> None:
     assert "2 of 7 entries can be read" in found.reasons[0]
 
 
+@pytest.mark.parametrize("second", [library(c=b"3" * 99), library(c=b"3" * 99)[:-30]], ids=["whole", "cut"])
+def test_a_second_zip_behind_the_first_is_read_and_told(path: Path, second: bytes) -> None:
+    found = read(path, library(a=b"1" * 99, b=b"2" * 99) + second)
+    assert found.content == {"a": b"1" * 99, "b": b"2" * 99, "c": b"3" * 99}
+    (reason,) = found.reasons
+    assert "members are searched for" in reason
+
+
+def test_the_directory_of_a_zip_inside_a_cut_one_is_not_taken_for_its_own(path: Path) -> None:
+    whole = zip_bytes(Zipped("a", b"1" * 99), Zipped("inner", library(b=b"2" * 99)), Zipped("c", b"3" * 99))
+    found = read(path, whole[: whole.index(b"3" * 99) + 50])
+    assert found.content["a"] == b"1" * 99
+    assert found.content["inner"] == library(b=b"2" * 99)
+    assert found.content["c"] == b"3" * 50
+    assert len(found.reasons) == 1
+
+
+def test_an_end_in_the_comment_hides_no_member(path: Path) -> None:
+    fake = b"PK\5\6" + bytes(18)
+    content = library(a=b"1" * 99)
+    found = read(path, content[:-2] + struct.pack("<H", len(fake)) + fake)
+    assert found.content == {"a": b"1" * 99}
+    assert len(found.reasons) == 1
+
+
+def test_what_a_folder_holds_by_its_name_is_a_file(path: Path) -> None:
+    assert read(path, zip_bytes(Zipped("a/", b""), Zipped("log/", CONTENT))).content == {"log/": CONTENT}
+
+
 def test_a_cut_member_gives_what_is_left_of_it(path: Path) -> None:
     content = zip_bytes(Zipped("a", bytes(range(256)) * 100))
     found = read(path, content[:20_000])

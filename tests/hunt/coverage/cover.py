@@ -8,22 +8,30 @@ from typing import Any
 
 from hunt import coverage
 from hunt.events import Events
-from hunt.model import Problem, Wants
+from hunt.model import Batch, Need, Problem, Tally
 from hunt.registry import queries
 from tests.helpers import T0, Row, batch
 
 Told = dict[str, Any]
 
 
-def cover(*rows: Row, problems: Sequence[Problem] = (), batches: int = 1) -> list[Told]:
+def seen_of(events: Events, needs: Sequence[Need]) -> coverage.Seen:
+    """What coverage has seen of the events of a case."""
+    seen = coverage.Seen(Events(needs).wants())
+    seen.add(Batch({kind: events.frame(*kind).collect() for kind in events.types()}, events.census()))
+    return seen
+
+
+def cover(*rows: Row, problems: Sequence[Problem] = (), tallies: Sequence[Tally] = (), batches: int = 1) -> list[Told]:
     """All facts; times in seconds after T0, what does not apply left out."""
-    events, seen = Events(), coverage.Seen()
-    take = seen.before(events.add, Wants({}))
+    events = Events(need for query in queries() for need in query.hunt.needs)
+    seen = coverage.Seen(events.wants())
+    take = seen.before(events.count)
     for part in range(batches):
         if rows[part::batches]:
             take(batch(*rows[part::batches]))
-    results = [coverage.evaluate(events, query) for query in queries()]
-    facts = coverage.facts(events, seen, problems, queries(), results)
+    results = [coverage.evaluate(events, seen, query) for query in queries()]
+    facts = coverage.facts(events, seen, problems, queries(), results, tallies)
     assert dict(facts.schema) == dict(coverage.FACTS)
     return [{name: _plain(value) for name, value in row.items() if value is not None} for row in facts.to_dicts()]
 

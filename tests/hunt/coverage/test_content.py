@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from hunt.model import SYSMON, Problem
+from hunt.model import SYSMON, Evidence, Problem, Tally
 from tests.helpers import event, moment
 from tests.hunt.coverage.cover import cover, of_kind
 
@@ -91,3 +93,15 @@ def test_what_could_not_be_read_is_told_by_file_with_its_bytes() -> None:
     ]
     (checksum,) = of_kind("checksum", told)
     assert (checksum["channel"], checksum["count"]) == (SYSMON, 1)
+
+
+def test_what_another_provider_means_by_the_number_of_a_cleared_log_is_none() -> None:
+    assert of_kind("cleared", cover(event(104, channel="System", provider="Netwtw10"))) == []
+    assert len(of_kind("cleared", cover(event(104, channel="System", provider="Microsoft-Windows-Eventlog")))) == 1
+
+
+def test_a_log_without_a_record_is_told() -> None:
+    logs = [Evidence(Path(name), name, 69632, "") for name in ("a.evtx", "b.evtx", "c.evtx")]
+    tallies = [Tally(logs[0], "evtx", 0, 0, 0), Tally(logs[1], "evtx", 3, 0, 3), Tally(logs[2], "evtx", 3, 1, 2)]
+    told = [(fact["source"], fact["detail"]) for fact in of_kind("empty", cover(event(5), tallies=tallies))]
+    assert told == [("a.evtx", "it holds no records"), ("b.evtx", "no record in it could be read")]

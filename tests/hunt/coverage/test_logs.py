@@ -134,6 +134,25 @@ def test_a_silence_says_whether_the_rest_of_the_host_went_on() -> None:
     assert "no other log" in of_kind("silence", cover(*busy, *elsewhere))[0]["detail"]
 
 
+def test_a_log_that_falls_silent_for_good_while_others_go_on_is_told() -> None:
+    busy = log(*range(1, 101))
+    other = log(*range(1, 300), step=300, channel="Security", source="security.evtx")
+    (silence,) = of_kind("silence", cover(*busy, *other))
+    assert (silence["channel"], silence["start"], silence["end"]) == (SYSMON, 99, 298 * 300)
+    assert silence["detail"] == ("24.8 h without a record, to the end of the host's logs; meanwhile Security went on")
+    seldom = log(*range(1, 5))  # too few to know how often it speaks
+    assert of_kind("silence", cover(*seldom, *other)) == []
+
+
+def test_a_machine_that_was_shut_down_has_no_log_that_went_on() -> None:
+    busy = [*log(*range(1, 101)), *log(*range(101, 201), start=10 * HOUR)]
+    other = [
+        *log(*range(1, 111), channel="Security", source="s.evtx"),
+        *log(*range(111, 201), start=10 * HOUR - 30, channel="Security", source="s.evtx"),
+    ]
+    assert all("no other log of the host went on" in s["detail"] for s in of_kind("silence", cover(*busy, *other)))
+
+
 def test_a_clock_that_was_set_back_is_told_and_is_no_gap() -> None:
     told = cover(*log(1, 2, 3, start=1000), *log(4, 5, start=400))
     (step,) = of_kind("time_backwards", told)
@@ -146,12 +165,13 @@ def test_events_a_second_out_of_order_are_no_clock_set_back() -> None:
     assert of_kind("time_backwards", cover(record(1, 10), record(2, 9), record(3, 11))) == []
 
 
-def test_a_log_that_began_anew_is_told_and_its_own_gaps_still_are() -> None:
+@pytest.mark.parametrize("later", [1000, 5000])
+def test_a_log_that_began_anew_is_told_and_its_own_gaps_still_are(later: int) -> None:
     old = log(*range(1, 101), source="old.evtx")
-    new = log(1, 2, 3, 7, 8, start=5000, source="new.evtx")
+    new = log(1, 2, 3, 7, 8, start=later, source="new.evtx")
     told = cover(*old, *new)
     (restart,) = of_kind("restart", told)
-    assert (restart["start"], restart["end"], restart["count"]) == (99, 5000, 1)
+    assert (restart["start"], restart["end"], restart["count"]) == (99, later, 1)
     assert restart["detail"] == "record ids begin again at 1 after 100: the log was made anew, or its clock was set"
     assert [gap["count"] for gap in of_kind("gap", told)] == [3]
 
