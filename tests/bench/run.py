@@ -120,7 +120,7 @@ def bench(work: Path, sizes: Sequence[int], runs: int) -> None:
     count = len(list(small.rglob("*.evtx")))
     many = [*HUNT, "frame", str(small), "-e", "sysmon:1", "-o", out, "--quiet"]
     pair(f"EID 1 of {count} small logs, whole process", many, [*ALL, folder, str(small), "--one"], runs, inside=False)
-    print("\n| EID 1 to Parquet, whole process | wall | per MiB | peak, workers aside |\n|---|---|---|---|")
+    print("\n| EID 1 to Parquet, whole process | wall | per MiB | peak |\n|---|---|---|---|")
     for size, log in logs.items():
         found = [whole([*HUNT, "frame", str(log), "-e", "sysmon:1", "-o", out, "--quiet"]) for _ in range(runs)]
         wall = statistics.median(took for took, _, _ in found)
