@@ -8,6 +8,8 @@ import polars as pl
 
 from hunt import schema
 from hunt.duplicates import SOURCES, once
+from hunt.lineage.processes import DERIVED, processes
+from hunt.lineage.requesters import Requesters, requesters
 from hunt.model import Batch, EventType, Need, Settings, Wants
 
 
@@ -22,6 +24,9 @@ class Events:
         self._census: list[pl.DataFrame] = []
         self._recovered: list[pl.DataFrame] = []
         self._expected: dict[tuple[str, int], set[str]] = {}
+        self._processes: pl.DataFrame | None = None
+        self._requesters: Requesters | None = None
+        self._candidates: pl.DataFrame | None = None
         for need in needs:
             self._expected.setdefault(need.event_type.key, set()).update(need.columns)
 
@@ -31,6 +36,7 @@ class Events:
 
     def add(self, batch: Batch) -> None:
         """Take decoded events in. Frames handed out before do not change."""
+        self._processes = self._requesters = self._candidates = None
         self.count(batch)
         for kind, frame in batch.frames.items():
             self._types.setdefault(kind.key, kind)
@@ -56,6 +62,41 @@ class Events:
         """
         return self._distinct(EventType(channel, event_id)).lazy()
 
+    @property
+    def processes(self) -> pl.LazyFrame:
+        """One row a process: COLUMNS and DERIVED of `hunt.lineage.processes`."""
+        return self._known().lazy().with_columns(**DERIVED)
+
+    @property
+    def lineage(self) -> pl.LazyFrame:
+        """One row for each process that a broker started, with its best candidate: `hunt.lineage.LINEAGE`."""
+        return self._traced().lineage.lazy()
+
+    @property
+    def candidates(self) -> pl.LazyFrame:
+        """One row for each brokered process and candidate, the excluded ones too: `hunt.lineage.CANDIDATES`."""
+        if self._candidates is None:
+            self._candidates = self._traced().candidates()
+        return self._candidates.lazy()
+
+    def candidates_of(self, children: pl.Series) -> pl.LazyFrame:
+        """As `candidates`, for these rows of `processes` alone: there may be many millions of the others."""
+        return self._traced().candidates(children).lazy()
+
+    def possible_requesters(self, children: pl.Series) -> pl.LazyFrame:
+        """Who may have requested these rows of `processes`: `hunt.lineage.POSSIBLE`."""
+        return self._traced().possible(children).lazy()
+
+    def _known(self) -> pl.DataFrame:
+        if self._processes is None:
+            self._processes = processes(self)
+        return self._processes
+
+    def _traced(self) -> Requesters:
+        if self._requesters is None:
+            self._requesters = requesters(self, self._known())
+        return self._requesters
+
     def census(self) -> pl.DataFrame:
         """All records read, of whatever event type: columns `schema.CENSUS`."""
         return pl.concat([pl.DataFrame(schema=schema.CENSUS), *self._census])
@@ -80,7 +121,7 @@ class Events:
     def _distinct(self, kind: EventType) -> pl.DataFrame:
         if kind.key not in self._ready:
             batches = self._batches.get(kind.key)
-            met = once(_joined(batches, kind.event_id)) if batches else _none(kind)
+            met = once(_joined(batches, kind)) if batches else _none(kind)
             self._ready[kind.key] = _complete(met, kind, self._expected.get(kind.key, set()))
         return self._ready[kind.key]
 
@@ -101,10 +142,16 @@ def _complete(frame: pl.DataFrame, kind: EventType, expected: Iterable[str]) -> 
     return frame.with_columns(pl.lit(None, missing[c]).alias(c) for c in missing if c not in frame.columns)
 
 
-def _joined(batches: list[pl.DataFrame], event_id: int) -> pl.DataFrame:
-    """Batches as one frame. A field may be listed for one provider and not for the other that was met alone."""
-    providers = {p for batch in batches for p in batch["provider"].unique()}
-    alike = [schema.conform(b, event_id, providers) if len(providers) > 1 else b for b in batches]
+def _joined(batches: list[pl.DataFrame], kind: EventType) -> pl.DataFrame:
+    """Batches as one frame, with the types that hunts rely on.
+
+    A field may be listed for one provider and not for the other that was met alone. An event that names another
+    provider than its channel's, or none, as exports and forgers write them, is read as the channel's.
+    """
+    owner = schema.PROVIDERS.get(kind.key[0])
+    met = {p for batch in batches for p in batch["provider"].unique()}
+    providers = met if owner is None else met | {owner}
+    alike = [schema.conform(b, kind.event_id, providers) if len(providers) > 1 else b for b in batches]
     return _in_place(pl.concat(alike, how="diagonal"))
 
 

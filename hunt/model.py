@@ -218,10 +218,21 @@ class Help:
     channel: str
     event_id: int
     without: str  # "brokered grade A cannot be reached"
+    instead: EventType | None = None  # tells the same on hosts where the hunt runs by what stands `instead`
 
     @property
     def event_type(self) -> EventType:
         return EventType(self.channel, self.event_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Part of a hunt that can't be answered for every process: unknown is never clean, so it is counted."""
+
+    said: str  # "the unsigned and new branch was not evaluable"
+    counts: Callable[[Case], pl.LazyFrame]  # host, unknown, total: process starts
+    reads: tuple[Need, ...]  # the first: of the starts
+    vital: bool = False  # the hunt itself, not one branch of it, could not be answered for them: it ran partly
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +250,24 @@ class Case(Protocol):
     def frame(self, channel: str, event_id: int) -> pl.LazyFrame:
         """The distinct events of one type: the columns of `schema`, those met, and `sources`; empty if none were."""
 
+    @property
+    def processes(self) -> pl.LazyFrame:
+        """One row a process: COLUMNS and DERIVED of `hunt.lineage.processes`."""
+
+    @property
+    def lineage(self) -> pl.LazyFrame:
+        """One row for each process that a broker started, with its best candidate: `hunt.lineage.LINEAGE`."""
+
+    @property
+    def candidates(self) -> pl.LazyFrame:
+        """One row for each brokered process and candidate, the excluded ones too: `hunt.lineage.CANDIDATES`."""
+
+    def candidates_of(self, children: pl.Series) -> pl.LazyFrame:
+        """As `candidates`, for these rows of `processes` alone: there may be many millions of the others."""
+
+    def possible_requesters(self, children: pl.Series) -> pl.LazyFrame:
+        """Who may have requested these rows of `processes`, in few columns: `hunt.lineage.POSSIBLE`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hunt:
@@ -254,6 +283,15 @@ class Hunt:
     find: Callable[[Case], pl.LazyFrame]
     doc: str = ""
     helps: tuple[Help, ...] = ()  # what it can't tell without; a hunt that lacks only these has run
+    reads: tuple[Need, ...] = ()  # what else it reads, where there is any
+    instead: tuple[Need, ...] = ()  # where a host lacks some of `needs`, all of these do
+    unknowns: tuple[Unknown, ...] = ()
+    of_starts: bool = False  # findings are starts, whoever asked for them: how sure that is hides none
+
+    @property
+    def wanted(self) -> tuple[Need, ...]:
+        """Everything it reads: what is to be decoded for it."""
+        return (*self.needs, *self.reads, *self.instead)
 
 
 class Status(StrEnum):
@@ -316,3 +354,5 @@ class Report:
     unread: tuple[str, ...] = ()  # files that an interrupt kept from being read whole; a Problem each
     timings: Mapping[str, float] = field(default_factory=dict)  # seconds by step and by query: a clock, no result
     coverage: pl.DataFrame | None = None  # coverage.FACTS; None: nobody looked
+    allowed: Mapping[str, object] | None = None  # what the allowlist says and did, for the manifest
+    story: pl.DataFrame | None = None  # story.COLUMNS; None: nobody asked

@@ -105,7 +105,7 @@ def texts(rows: Iterable[Row]) -> pl.DataFrame:
 
 def case(*rows: Row, window_s: float | None = None) -> Events:
     """A case of these events, all read at once, with what our queries need."""
-    needs = [need for query in queries() for need in query.hunt.needs]
+    needs = [need for query in queries() for need in query.hunt.wanted]
     events = Events(needs, Settings(window_s=window_s))
     if rows:
         events.add(batch(*rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from hunt import schema
+from hunt import registry, schema
 from hunt.events import Events, printed
 from hunt.model import SYSMON, Batch, EventType, Need
 from tests.helpers import OUTLOOK, POWERSHELL, Row, batch, case, event, moment, start
@@ -118,6 +118,24 @@ def test_providers_that_name_a_field_alike_but_mean_other_types_share_a_frame() 
         assert frame.schema["ProcessId"] == pl.UInt32
         assert sorted(frame["ProcessId"].drop_nulls()) == [77]
         assert events.unparsed() == 3
+
+
+@pytest.mark.parametrize("provider", [None, "microsoft-windows-sysmon", "Evil"])
+def test_events_of_no_known_provider_are_read_as_their_channels_are(provider: str | None) -> None:
+    """As exports write them that drop or change the provider: a hunt that met text for a number would not end well."""
+    usual, odd = start(OUTLOOK, LogonId="0x53ca2"), start(OUTLOOK, LogonId="0x53ca2") | {"provider": provider}
+    met, wanted = starts(odd), starts(usual)
+    assert dict(met.schema) == {name: wanted.schema[name] for name in met.columns}
+    assert (met["LogonId"].item(), met["time"].item()) == (0x53CA2, wanted["time"].item())
+
+
+def test_one_forged_event_changes_no_types_that_hunts_rely_on() -> None:
+    for wanted in {need.event_type for query in registry.queries() for need in query.hunt.wanted}:
+        usual = dict(case().frame(*wanted).collect().schema)
+        fields = {name: "x" for name, dtype in usual.items() if name not in schema.RESERVED and not dtype.is_nested()}
+        forged = event(wanted.event_id, channel=wanted.channel, provider="Evil", **fields)
+        met = case(forged).frame(*wanted).collect().schema
+        assert {name: met[name] for name in usual} == usual, wanted
 
 
 def test_the_same_events_give_the_same_frame_however_they_are_batched() -> None:

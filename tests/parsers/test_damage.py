@@ -61,7 +61,7 @@ def test_only_a_file_header_is_a_log_of_no_records(parser: Parser, tmp_path: Pat
 _OFFSETS = st.integers(0, len(good()) - 1)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     changes=st.lists(st.tuples(_OFFSETS, st.binary(min_size=1, max_size=8)), max_size=10),
     cut=st.none() | _OFFSETS,

@@ -145,7 +145,7 @@ def _log(made: Sequence[_Record], exported: bool) -> bytes:
 
 
 @pytest.mark.parametrize("wrong", [False, True])
-@settings(max_examples=80, report_multiple_bugs=False)
+@settings(max_examples=40, report_multiple_bugs=False)
 @given(data=st.data())
 def test_any_template_with_any_values_is_read_the_same(
     wrong: bool, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
