@@ -1,12 +1,12 @@
-"""`--since`, `--until`, `--host` and `--channel`: which findings are shown.
+"""`--since`, `--until`, `--host`, `--channel` and `--min-grade`: which findings are shown.
 
-Nothing is skipped in reading for the first three: a story that began before `--since` is found with all that led to it.
+Nothing is skipped in reading but for `--channel`: a story that began before `--since` is found with all that led to it.
 `--channel` limits what is decoded; what a query needs of other channels makes it not evaluable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from fnmatch import fnmatchcase
@@ -56,6 +56,10 @@ def _is_date(text: str) -> bool:
         return False
 
 
+# How sure it is who requested what a finding tells of, the surest first; `hunt.lineage` says what they mean.
+GRADES = ("direct", "A", "B", "C", "D", "E", "F")
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What was asked for; the default hides nothing. Names are compared without case, `*` and `?` stand for others."""
@@ -64,6 +68,7 @@ class Filters:
     until: datetime | None = None  # UTC, inclusive with all of its last microsecond
     hosts: tuple[str, ...] = ()  # whole names, or their part before the first dot
     channels: tuple[str, ...] = ()
+    min_grade: str | None = None  # of GRADES; of findings that say who asked for a start
 
     def __post_init__(self) -> None:
         if self.since and self.until and self.since > self.until:
@@ -89,26 +94,47 @@ class Filters:
         said = "; ".join(f"{channel} is hidden by --channel" for channel in dict.fromkeys((*required, *helpful)))
         if not said:
             return result
-        if not required:
+        replaced = hunt.instead and all(self.shows_channel(need.channel) for need in hunt.instead)
+        if not required or replaced:
             return replace(result, reason=_also(result.reason, said))
         return result.unable(said)
 
-    def apply(self, findings: pl.DataFrame, events: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
+    def apply(
+        self, findings: pl.DataFrame, events: pl.DataFrame, of_starts: Collection[str] = ()
+    ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
         """(findings shown, all of their events, how many findings of which query are hidden).
 
-        A finding is shown if any of its events lies inside; an event without a time may lie anywhere.
+        A finding is shown if any of its events lies inside; an event without a time may lie anywhere. One that has no
+        grade is not hidden by `min_grade`: nobody is named in it whom that could be doubted of. Nor are those of the
+        queries `of_starts`: the start is what they tell of, and that is certain.
         """
         import polars as pl
 
-        if not (self.since or self.until or self.hosts):
+        if not (self.since or self.until or self.hosts or self.min_grade):
             return findings, events, {}
         inside = events.filter(pl.col("time").is_null() | self._in_time())["finding_id"].unique()
         hosts = [host for host in findings["host"].unique().to_list() if host is None or self.shows_host(host)]
         shown = pl.col("finding_id").is_in(inside.implode()) & pl.col("host").is_in(hosts, nulls_equal=True)
+        shown &= self._graded() | pl.col("query").is_in(list(of_starts))
         kept = findings.filter(shown)
         lost = findings.filter(~shown)
         counts = {str(query): int(count) for query, count in lost.group_by("query").len().iter_rows()}
         return kept, events.filter(pl.col("finding_id").is_in(kept["finding_id"].implode())), counts
+
+    def _graded(self) -> pl.Expr:
+        import polars as pl
+
+        if not self.min_grade:
+            return pl.lit(value=True)
+        return ~pl.col("grade").fill_null("").is_in(GRADES[GRADES.index(self.min_grade) + 1 :])
+
+    def inside(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows (with `time` and `host`) that lie inside; one without a time or a host may lie anywhere."""
+        import polars as pl
+
+        hosts = [host for host in rows["host"].unique().to_list() if host is None or self.shows_host(host)]
+        timely = pl.col("time").is_null() | self._in_time()
+        return rows.filter(timely, pl.col("host").is_in(hosts, nulls_equal=True))
 
     def _in_time(self) -> pl.Expr:
         import polars as pl
@@ -146,11 +172,12 @@ class Filters:
             "until": _iso(self.until) if self.until else None,
             "hosts": list(self.hosts),
             "channels": list(self.channels),
+            "min_grade": self.min_grade,
         }
 
     def named(self) -> str:
         """The options that hide findings, for people."""
-        given = {"--since": self.since, "--until": self.until, "--host": self.hosts}
+        given = {"--since": self.since, "--until": self.until, "--host": self.hosts, "--min-grade": self.min_grade}
         return ", ".join(option for option, value in given.items() if value)
 
 

@@ -58,7 +58,7 @@ COLUMNS: Mapping[str, pl.DataType] = {
     "attached": pl.Boolean(),
     "start_source": pl.String(),
     "evidence": TEXTS,
-    "suppressed": pl.Boolean(),
+    "suppressed": pl.String(),  # why the allowlist says that it is harmless
     "sources": TEXTS,
 }
 
@@ -128,7 +128,6 @@ def _matches(hunt: Hunt, found: pl.DataFrame) -> pl.DataFrame:
         "severity": pl.lit(hunt.severity.value),
         "risk_score": pl.lit(hunt.risk_score),
         "techniques": pl.lit(list(hunt.attack), TEXTS),
-        "suppressed": pl.lit(value=False),
     }
     ids = [finding_id(hunt.id, events) for events in found["events"].to_list()]
     said |= {"query": pl.lit(hunt.id), "finding_id": pl.lit(pl.Series(ids, dtype=pl.String))}

@@ -1,14 +1,26 @@
-"""A script host started Outlook (Sysmon 1, direct parent).
+"""A script host, or an unsigned and new program, started Outlook or had it started (Sysmon 1 and its neighbours).
 
 Why it matters: mail of the logged-on user can be searched, copied and sent through Outlook without any password
-(T1114.001, T1559.001). Mail thieves drive it from rundll32, mshta, PowerShell, cmd, regsvr32, cscript or wscript.
+(T1114.001, T1559.001). Mail thieves drive it from rundll32, mshta, PowerShell, cmd, regsvr32, cscript or wscript, or
+from a program of their own: one whose file is unsigned or not validly signed and was made at most 500 s before.
 Looks alike, is harmless: logon scripts and shortcuts that start Outlook with cmd, inventory agents that run PowerShell,
-backup and CRM add-ins; compare the command line, the user and how often it happens on other hosts.
-Blind when: Outlook is activated through COM (its parent is then svchost, not the script host) or runs already; the
-script host was renamed, or is none of the eight; Sysmon's configuration leaves out process starts.
-How: the start of OUTLOOK.EXE and that of the process in its ParentProcessGuid lie at most `--window` seconds apart
-(60 unless told, inclusive). If the parent's start was not logged, its second is read from its ProcessGuid:
-`start_source` is then `guid`, and `confidence` is `uncertain` where the rest of that second decides.
+backup and CRM add-ins, installers that were just unpacked; compare the command line, the user and how often it happens
+on other hosts.
+Blind when: Outlook runs already (GetActiveObject starts nothing; New-Object hands over: `attached`); the script host
+was renamed (see outlook-renamed-script-host), is none of the eight (outlook-unusual-requester) or is older than the
+window (outlook-com-longlived); Sysmon's configuration leaves out process starts. Without EID 7 and 11 signature and age
+of a file are unknown, and unknown is not unsigned: queries.csv counts the processes that could not be told, and the
+starts of Outlook whose creator is named nowhere.
+How: a requester is the process in Outlook's ParentProcessGuid (grade direct), or, where COM, WMI, a task or another
+broker started Outlook, the process that asked for it, inferred from Sysmon 1, 5, 7, 10, PowerShell's and WMI's logs: A:
+RPCSS opened the requester and Outlook in the same thread; B: a command line or script names the act, or RPCSS did so
+for one whose logon is not known; C: a COM client of the same logon; D: the same logon and time; E: the same user,
+session and time; F: time alone. `competitors` says how many others fit as well as it. Grades A and B are alerts, C is
+for review, D to F are leads. The starts of both lie at most `--window` seconds apart (60 unless told, inclusive). If
+the requester's start was not logged, its second is read from its ProcessGuid: `start_source` is then `guid`, and
+`confidence` is `uncertain` where the rest of that second decides. So it is where Outlook's own start names a script
+host as its parent and the time between can't be told: the parent's GUID is empty, tells no second, or has a later one.
+Hosts without Sysmon are judged by Security 4688 and 4689, process ids in the place of GUIDs: confidence low.
 See: https://attack.mitre.org/techniques/T1114/001/, https://attack.mitre.org/techniques/T1559/001/
 """
 
@@ -16,137 +28,24 @@ from __future__ import annotations
 
 import polars as pl
 
-from hunt import processes
-from hunt.findings import reference
-from hunt.model import SYSMON, Case, Help, Hunt, Need, Severity
-from hunt.schema import hex_text, seconds
+from hunt import signatures
+from hunt.model import SYSMON, Case, Help, Hunt, Severity, Unknown
 
-SCRIPT_HOSTS = tuple(
-    f"{name}.exe" for name in ("rundll32", "mshta", "powershell", "pwsh", "cmd", "regsvr32", "cscript", "wscript")
-)
-OUTLOOK = "outlook.exe"
-WINDOW_S = 60.0
-_SECOND = 1_000_000_000  # in ns
-
-_KEYS = ("time", "host", "channel", "event_id", "record_id")
-_COLUMNS = (
-    "ProcessGuid ProcessId Image CommandLine User LogonId TerminalSessionId IntegrityLevel Hashes "
-    "ParentProcessGuid ParentProcessId ParentImage ParentCommandLine"
-)
+from ._outlook import INSTEAD, NEEDS, READS, helps
+from ._outlook_requests import requests
+from ._outlook_told import likeliest, not_disproved, told
+from ._outlook_unnamed import UNNAMED
+from ._outlook_window import inside, window
 
 
 def find(case: Case) -> pl.LazyFrame:
-    """One row per start of Outlook whose parent is a script host, started at most the window before."""
-    window_s = WINDOW_S if case.settings.window_s is None else case.settings.window_s
-    starts = processes.distinct_starts(case.frame(SYSMON, 1).select(*_KEYS, *_COLUMNS.split()))
-    children = starts.filter(processes.base_name("Image") == OUTLOOK)
-    return pl.concat([_logged(children, starts, window_s), _unlogged(children, starts, window_s)], how="diagonal")
-
-
-def _logged(children: pl.LazyFrame, starts: pl.LazyFrame, window_s: float) -> pl.LazyFrame:
-    """Children whose parent's start is in the evidence."""
-    parents = starts.filter(processes.base_name("Image").is_in(SCRIPT_HOSTS))
-    pairs = parents.join(
-        children, left_on=["host_key", "ProcessGuid"], right_on=["host_key", "ParentProcessGuid"], suffix="_child"
-    )
-    gap = (pl.col("time_child") - pl.col("time")).dt.total_nanoseconds()
-    best = (
-        pairs.filter(gap.is_between(0, round(window_s * _SECOND)))
-        # One finding a child: should two starts carry the parent's GUID, the later one is its parent.
-        .sort("time", "record_id")
-        .unique(["host_key", "ProcessGuid_child", "time_child", "record_id_child"], keep="last", maintain_order=True)
-    )
-    return best.select(
-        *_process(),
-        *_child("_child"),
-        *_span(pl.col("time"), pl.col("time_child")),
-        *_judged("event", pl.lit("high"), pl.lit("its ParentProcessGuid names the script host's start")),
-        pl.concat_list(reference(1), reference(2, "_child")).alias("events"),
-    )
-
-
-def _unlogged(children: pl.LazyFrame, starts: pl.LazyFrame, window_s: float) -> pl.LazyFrame:
-    """Children of a script host by name whose parent's start is not in the evidence: its GUID tells the second."""
-    orphans = children.filter(
-        processes.base_name("ParentImage").is_in(SCRIPT_HOSTS), pl.col("ParentProcessGuid").is_not_null()
-    ).join(starts, left_on=["host_key", "ParentProcessGuid"], right_on=["host_key", "ProcessGuid"], how="anti")
-    second = processes.start_second(pl.col("ParentProcessGuid"))
-    # The parent started somewhere in that second: at least `gap` - 1 s before its child, at most `gap`.
-    gap = (pl.col("time") - second).dt.total_nanoseconds()
-    window = round(window_s * _SECOND)
-    sure = gap.is_between(0, window)
-    found = orphans.filter((gap >= 0) & (gap - _SECOND < window))
-    return found.select(
-        *_parent_of_child(),
-        *_child(""),
-        *_span(second, pl.col("time")),
-        *_judged(
-            "guid",
-            pl.when(sure).then(pl.lit("medium")).otherwise(pl.lit("uncertain")),
-            pl.when(sure)
-            .then(pl.lit("the script host's start is not in the evidence, its second is in its ProcessGuid"))
-            .otherwise(pl.lit("uncertain: known to the second, the script host's start may lie outside the window")),
-        ),
-        pl.concat_list(reference(1)).alias("events"),
-    )
-
-
-def _process() -> list[pl.Expr]:
-    """The script host, from its own start."""
-    return [
-        pl.col("host_child").alias("host"),
-        pl.coalesce("User", "User_child").alias("user"),
-        pl.col("ProcessGuid").alias("process_guid"),
-        pl.col("ProcessId").alias("pid"),
-        pl.col("Image").alias("image"),
-        pl.col("CommandLine").alias("command_line"),
-        pl.col("ParentImage").alias("parent_image"),
-        pl.col("ParentCommandLine").alias("parent_command_line"),
-        processes.sha256("Hashes").alias("sha256"),
-        pl.col("IntegrityLevel").alias("integrity"),
-        pl.col("TerminalSessionId").alias("session"),
-        hex_text(pl.col("LogonId")).alias("logon_id"),
-    ]
-
-
-def _parent_of_child() -> list[pl.Expr]:
-    """The script host, as its child names it."""
-    return [
-        pl.col("host"),
-        pl.col("User").alias("user"),
-        pl.col("ParentProcessGuid").alias("process_guid"),
-        pl.col("ParentProcessId").alias("pid"),
-        pl.col("ParentImage").alias("image"),
-        pl.col("ParentCommandLine").alias("command_line"),
-        pl.col("TerminalSessionId").alias("session"),
-        hex_text(pl.col("LogonId")).alias("logon_id"),
-    ]
-
-
-def _child(suffix: str) -> list[pl.Expr]:
-    return [
-        pl.col(f"ProcessGuid{suffix}").alias("target_process_guid"),
-        pl.col(f"ProcessId{suffix}").alias("target_pid"),
-        pl.col(f"Image{suffix}").alias("target_image"),
-        pl.col(f"CommandLine{suffix}").alias("target_command_line"),
-    ]
-
-
-def _span(start: pl.Expr, end: pl.Expr) -> list[pl.Expr]:
-    return [start.alias("start"), end.alias("end"), seconds(end - start).alias("span_seconds")]
-
-
-def _judged(start_source: str, confidence: pl.Expr, reason: pl.Expr) -> list[pl.Expr]:
-    return [
-        pl.lit("direct").alias("grade"),
-        pl.lit("local").alias("locality"),
-        pl.lit(start_source).alias("start_source"),
-        confidence.alias("confidence"),
-        pl.concat_str(pl.lit("a script host started Outlook; "), reason).alias("reason"),
-        pl.lit(0).alias("competitors"),
-        pl.lit(value=False).alias("ambiguous"),
-        pl.lit(["ParentProcessGuid"]).alias("evidence"),
-    ]
+    """One row for each start of Outlook with its likeliest script host, or unsigned and new program, in the window."""
+    longest = window(case)
+    suspects = pl.col("script_host") | pl.col("unsigned_and_new").fill_null(value=False)
+    rows = requests(case).filter(suspects, inside(longest), not_disproved())
+    what = pl.when("script_host").then(pl.lit("a script host")).otherwise(pl.lit("an unsigned and new program"))
+    named = pl.when("script_host").then(pl.lit("the script host")).otherwise(pl.lit("the program"))
+    return told(likeliest(rows), what, longest, named)
 
 
 HUNT = Hunt(
@@ -155,11 +54,20 @@ HUNT = Hunt(
     severity=Severity.MEDIUM,
     risk_score=47,
     attack=("T1114.001", "T1559.001"),
-    needs=(Need(SYSMON, 1, frozenset(_COLUMNS.split()), keys=frozenset({"Image", "ParentProcessGuid"})),),
+    needs=NEEDS,
     find=find,
-    helps=(
+    helps=helps(
         Help(SYSMON, 5, "how long Outlook ran is not known, and while it runs a script host need not start it"),
-        Help(SYSMON, 7, "the unsigned branch was not evaluable"),
-        Help(SYSMON, 10, "brokered grade A cannot be reached"),
+        *signatures.HELPS,
+    ),
+    reads=READS,
+    instead=INSTEAD,
+    unknowns=(
+        *UNNAMED,
+        Unknown(
+            "signature or age of the file unknown, the unsigned and new branch not evaluable",
+            signatures.unknown,
+            signatures.COUNTED,
+        ),
     ),
 )

@@ -1,6 +1,6 @@
 """Write the sample logs from their scenarios: `python -m samples.build [--check] [--out DIR]`.
 
-Output: logs/*.evtx, damaged/*.evtx and expected.yml, what a hunt for Outlook started by a script host owes for each.
+Output: logs/*.evtx, damaged/*.evtx and expected.yml, what the hunts owe for each.
 With --check nothing is written; exit status 1 tells that a committed file differs from what would be.
 """
 
@@ -16,7 +16,9 @@ import yaml
 
 from samples import damage
 from samples.scenario import Log, Scenario, load
+from samples.values import filetime_text, to_filetime
 
+FLAGSHIP = "outlook-script-host"
 HERE = Path(__file__).parent
 _HEAD = "# Written by python -m samples.build from scenarios/*.yml: what each log shows and what must be found in it.\n"
 
@@ -95,7 +97,7 @@ def _expected_of(log: Log, paths: Mapping[str, str]) -> dict[str, Any]:
         expected["records"] = len(log.events)
     expected["findings"] = [_finding(log, entry, paths) for entry in log.expect.get("must_find", ())]
     expected["not_findings"] = [
-        {"record": _record(log, entry["child"]), "because": entry["because"]}
+        {"query": entry.get("query", FLAGSHIP), "record": _record(log, entry["child"]), "because": entry["because"]}
         for entry in log.expect.get("must_not_find", ())
     ]
     return expected
@@ -103,12 +105,15 @@ def _expected_of(log: Log, paths: Mapping[str, str]) -> dict[str, Any]:
 
 def _finding(log: Log, entry: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
     child = log.events[log.labels[entry["child"]]]
+    sysmon = child.event_id == 1
     return {
+        "query": entry.get("query", FLAGSHIP),
+        "grade": entry.get("grade", "direct"),
         "host": child.computer,
         "record": _record(log, entry["child"]),
-        "time": child.field("UtcTime"),
-        "parent_image": child.field("ParentImage"),
-        "parent_start": entry.get("parent_start", "event"),
+        "time": child.field("UtcTime") if sysmon else filetime_text(to_filetime(child.time)),
+        "parent_image": child.field("ParentImage" if sysmon else "ParentProcessName"),
+        "parent_start": entry.get("parent_start", "event" if entry.get("grade", "direct") else ""),
         "verdict": entry.get("verdict", "match"),
         "sources": [paths[name] for name in entry.get("sources", [log.file])],
     }

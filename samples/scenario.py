@@ -5,13 +5,17 @@ event of it), `first_record`, and `events`, each of one of these forms:
 
     process: NAME     a Sysmon process start; `parent: NAME`, `time`, and Sysmon's fields by name
     sysmon: 3         another Sysmon event; `of: NAME` (EID 10: also `target: NAME`) fills in that process's fields
+    started: NAME     a process start in the Security log (4688); `parent: NAME`, `time`, see `security_process`
+    ended: NAME       its end (4689); `time`
+    logon: 3          a logon of that type (4624); see `security.logon`
     event_id: 4624    any event: the arguments of `Event`; `data` and `user_data` by field name
     copy_of: FILE     all events of another log of the scenario, or its `records: [first, last]`
 
 `repeat: 40` and `every: 1.5` (seconds) turn one process start into many. Values of other types than string are tagged:
 !u32 5, !hex64 0x3e7, !sid S-1-5-18; see `_TAGS`.
 
-`must_find` and `must_not_find` name processes; `records` and `problems` count what a reader of a damaged log owes.
+`must_find` and `must_not_find` name processes; a finding is of `query` and `grade`, unless told the direct one of the
+flagship. `records` and `problems` count what a reader of a damaged log owes.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from typing import Any
 
 import yaml
 
-from samples import values
+from samples import security, values
 from samples.event import Event, UserData
 from samples.evtx_writer import log_bytes, numbered
 from samples.sysmon import field_names, sysmon_event, sysmon_process
@@ -115,7 +119,7 @@ def _log(given: dict[str, Any], processes: dict[str, Event], logs: Mapping[str, 
     labels: dict[str, int] = {}
     for entry in given["events"]:
         entry = {**given.get("defaults", {}), **entry}
-        name = entry.get("process")
+        name = entry.get("process") or entry.get("started")
         added = _events(entry, processes, logs)
         if name:
             labels[name] = len(events)
@@ -143,6 +147,12 @@ def _events(entry: dict[str, Any], processes: dict[str, Event], logs: Mapping[st
     storage = {name: entry.pop(name) for name in ("header_id", "rendered") if name in entry}
     if "process" in entry:
         events = _processes(entry, processes)
+    elif "started" in entry:
+        events = _started(entry, processes)
+    elif "ended" in entry:
+        events = [security.security_exit(processes[entry["ended"]], time=entry["time"])]
+    elif "logon" in entry:
+        events = [security.logon(kind=entry.pop("logon"), **entry)]
     elif "sysmon" in entry:
         events = [_sysmon(entry, processes)]
     else:
@@ -165,11 +175,22 @@ def _labels_of(log: Log, copies: Sequence[Event], start: int) -> dict[str, int]:
 
 def _processes(entry: dict[str, Any], processes: dict[str, Event]) -> list[Event]:
     name, parent = entry.pop("process"), entry.pop("parent", None)
-    count, every = entry.pop("repeat", 1), float(entry.pop("every", 0))
-    start = to_filetime(entry.pop("time"))
     known = processes[parent] if parent else None
-    times = [start + round(10_000_000 * every) * step for step in range(count)]
-    events = [sysmon_process(time=time, parent=known, **entry) for time in times]
+    events = [sysmon_process(time=time, parent=known, **entry) for time in _times(entry)]
+    processes[name] = events[0]
+    return events
+
+
+def _times(entry: dict[str, Any]) -> list[int]:
+    """When a start, and its repetitions, took place; takes these out of the entry."""
+    count, every, start = entry.pop("repeat", 1), float(entry.pop("every", 0)), to_filetime(entry.pop("time"))
+    return [start + round(10_000_000 * every) * step for step in range(count)]
+
+
+def _started(entry: dict[str, Any], processes: dict[str, Event]) -> list[Event]:
+    name, parent = entry.pop("started"), entry.pop("parent", None)
+    known = processes[parent] if parent else None
+    events = [security.security_process(time=time, parent=known, **entry) for time in _times(entry)]
     processes[name] = events[0]
     return events
 

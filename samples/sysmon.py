@@ -41,13 +41,15 @@ Given = str | int | bool
 SCHEMAS: tuple[Schema, ...] = ("old", "rule", "mid", "new")
 _ORDER: dict[str, int] = {schema: index for index, schema in enumerate(SCHEMAS)}
 
-_VERSIONS = {1: 5, 3: 5, 5: 3, 7: 3, 10: 3, 11: 2, 22: 5}
+_VERSIONS = {1: 5, 2: 5, 3: 5, 5: 3, 7: 3, 10: 3, 11: 2, 15: 2, 22: 5, 29: 5}
 _FIELDS: dict[int, str] = {
     # name[:type][@first schema]; a type is none of the names below: string
     1: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 Image FileVersion@rule Description@rule Product@rule "
     "Company@rule OriginalFileName@mid CommandLine CurrentDirectory User LogonGuid:guid LogonId:hex64 "
     "TerminalSessionId:u32 IntegrityLevel Hashes ParentProcessGuid:guid ParentProcessId:u32 ParentImage "
     "ParentCommandLine ParentUser@new",
+    2: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 Image TargetFilename CreationUtcTime "
+    "PreviousCreationUtcTime User@new",
     3: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 Image User Protocol Initiated:bool SourceIsIpv6:bool "
     "SourceIp SourceHostname SourcePort:u16 SourcePortName DestinationIsIpv6:bool DestinationIp DestinationHostname "
     "DestinationPort:u16 DestinationPortName",
@@ -58,7 +60,10 @@ _FIELDS: dict[int, str] = {
     "TargetProcessGUID:guid TargetProcessId:u32 TargetImage GrantedAccess:hex32 CallTrace SourceUser@new "
     "TargetUser@new",
     11: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 Image TargetFilename CreationUtcTime User@new",
+    15: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 Image TargetFilename CreationUtcTime Hash Contents "
+    "User@new",
     22: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 QueryName QueryStatus QueryResults Image User@new",
+    29: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 User@new Image TargetFilename Hashes",
 }
 _TYPES: dict[str, Callable[[Given], Value]] = {
     "string": lambda given: string(str(given)),
@@ -78,6 +83,10 @@ _ABOUT = {  # file name: (description, original file name), as Windows' own file
     "powershell.exe": ("Windows PowerShell", "PowerShell.EXE"),
     "pwsh.exe": ("pwsh", "pwsh.dll"),
     "regsvr32.exe": ("Microsoft(C) Register Server", "REGSVR32.EXE"),
+    "svchost.exe": ("Host Process for Windows Services", "svchost.exe"),
+    "w3wp.exe": ("IIS Worker Process", "w3wp.exe"),
+    "winword.exe": ("Microsoft Word", "WinWord.exe"),
+    "wsmprovhost.exe": ("Host process for WinRM plug-ins", "wsmprovhost.exe"),
     "rundll32.exe": ("Windows host process (Rundll32)", "RUNDLL32.EXE"),
     "wscript.exe": ("Microsoft ® Windows Based Script Host", "wscript.exe"),
 }
@@ -133,7 +142,7 @@ def sysmon_event(
     logged: Moment | None = None,
     **given: Given,
 ) -> Event:
-    """A Sysmon event (1, 3, 5, 7, 10, 11, 22) with its fields by name; those left out are "-", 0 or the null GUID.
+    """A Sysmon event (one of those above) with its fields by name; those left out are "-", 0 or the null GUID.
 
     Raises ValueError for an event id not listed here and for a field that it has not in the schema `fields`.
     """

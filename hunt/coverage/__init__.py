@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import polars as pl
 
 from hunt.coverage.facts import FACTS, Fact, frame
-from hunt.coverage.queries import count, evaluate
+from hunt.coverage.queries import Shows, count, evaluate, everything, unknown, with_unknown
 from hunt.coverage.seen import Seen
 from hunt.events import Events
 from hunt.model import Problem, QueryResult, Tally
 from hunt.registry import Query
 
-__all__ = ["FACTS", "Fact", "Seen", "count", "evaluate", "facts"]
+__all__ = ["FACTS", "Fact", "Seen", "count", "evaluate", "facts", "unknown", "with_unknown"]
 
 
 def facts(
@@ -27,13 +27,18 @@ def facts(
     queries: Sequence[Query],
     results: Sequence[QueryResult],
     tallies: Sequence[Tally],
+    more: Sequence[Fact] = (),
+    shows: Shows = everything,
 ) -> pl.DataFrame:
-    """Everything there is to say of the evidence, as FACTS; sorted, and so the same on every run."""
+    """Everything there is to say of the evidence, as FACTS; sorted, and so the same on every run.
+
+    `more`: what `unknown` told; `shows`: of which channels events are decoded.
+    """
     from hunt.coverage import content, damage, logs, outlook
     from hunt.coverage.queries import by_host
 
     census = logs.Census(events.census())
     told = [*census.facts(), *content.facts(seen), *damage.facts(problems, census), *damage.empty(tallies)]
     told += outlook.facts(seen, census)
-    told += by_host(queries, results, census, seen, told)
+    told += [*by_host(queries, results, events, census, seen, told, shows), *more]
     return frame(told)

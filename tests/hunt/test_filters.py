@@ -12,9 +12,10 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
+from hunt import registry
 from hunt.cli import main
 from hunt.errors import HuntError, QueryError
-from hunt.filters import Filters, moment
+from hunt.filters import GRADES, Filters, moment
 from hunt.findings import COLUMNS, EVENT_COLUMNS
 from hunt.model import SYSMON, Wants
 from samples.evtx_writer import Event, sysmon_process, write_log
@@ -126,6 +127,29 @@ def test_hosts_are_named_without_case_whole_or_without_domain_or_with_wildcards(
     assert shown(Filters(hosts=hosts), *ROWS) == expected
 
 
+def graded(least: str | None) -> list[str]:
+    """What is left of a finding of each grade, and one without a grade."""
+    found, events = findings(*((grade, "A", [None]) for grade in (*GRADES, "none")))
+    told = found.with_columns(pl.col("finding_id").replace("none", None).alias("grade"))
+    kept, rest, hidden = Filters(min_grade=least).apply(told, events)
+    assert set(rest["finding_id"]) == set(kept["finding_id"])
+    assert sum(hidden.values()) == len(GRADES) + 1 - kept.height
+    return kept["finding_id"].to_list()
+
+
+def test_findings_below_a_grade_are_hidden_and_those_without_one_are_not() -> None:
+    assert graded(None) == graded("F") == [*GRADES, "none"]
+    assert graded("C") == ["direct", "A", "B", "C", "none"]
+    assert graded("direct") == ["direct", "none"]
+
+
+def test_a_start_is_shown_whoever_asked_for_it() -> None:
+    found, events = findings(*((grade, "A", [None]) for grade in GRADES))
+    told = found.with_columns(pl.col("finding_id").alias("grade"))
+    starts = told["query"].unique().to_list()
+    assert Filters(min_grade="A").apply(told, events, starts)[0].height == len(GRADES)
+
+
 def test_since_after_until_is_refused() -> None:
     with pytest.raises(HuntError, match="--since 2026-03-02T09:00:00Z is after --until 2026-03-01"):
         Filters(since=moment("2026-03-02T09:00Z").at, until=moment("2026-03-01T09:00Z").at)
@@ -191,6 +215,35 @@ def test_a_story_that_since_cuts_in_two_is_told_whole(logs: Path, tmp_path: Path
     assert result.stderr == "hunt: 1 finding (1 more hidden by filters); 4 records read in 2 files of 2 hosts\n"
 
 
+def test_a_story_through_com_that_since_cuts_in_two_is_told_whole(samples: Path, tmp_path: Path) -> None:
+    log = samples / "logs" / "com-grades.evtx"
+    hunt("run", log, "-o", tmp_path / "whole")
+    # Between the starts of the script hosts and those of Outlook.
+    hunt("run", log, "-o", tmp_path / "cut", "--since", "2026-03-02T09:00:00.440Z")
+    assert results(tmp_path / "cut")["findings"] == results(tmp_path / "whole")["findings"]
+
+
+def test_leads_are_hidden_by_a_least_grade_and_counted(samples: Path, tmp_path: Path) -> None:
+    result = hunt(
+        "run", samples / "logs" / "com-grades.evtx", "-o", tmp_path, "-q", "outlook-script-host", "--min-grade", "b"
+    )
+    assert sorted(row["grade"] for row in results(tmp_path)["findings"]) == ["A", "B"]
+    (query,) = results(tmp_path)["queries"]
+    assert (query["findings"], "4 more findings outside --min-grade" in query["reason"]) == ("2", True)
+    assert results(tmp_path)["manifest"]["options"]["min_grade"] == "B"
+    assert "hunt: 2 findings (4 more hidden by filters)" in result.stderr
+
+
+def test_a_channel_that_hides_sysmon_leaves_what_security_tells(samples: Path, tmp_path: Path) -> None:
+    logs = (samples / "logs" / "security-only.evtx", samples / "logs" / "clone-b.evtx")
+    hunt("run", *logs, "-o", tmp_path, "-q", "outlook-script-host", "--channel", "Security")
+    (query,) = results(tmp_path)["queries"]
+    assert (query["status"], query["findings"]) == ("partly", "6")
+    hosts = ("2012", "AUDIT", "BARE", "CROWD", "DEFAULT")
+    assert json.loads(query["hosts_ran"]) == [f"SRV-{name}.contoso.example" for name in hosts]
+    assert f"{SYSMON} is hidden by --channel" in query["reason"]
+
+
 def test_what_filters_hide_is_counted(logs: Path, tmp_path: Path) -> None:
     hunt("run", logs, "-o", tmp_path / "out", "--host", "ws01")
     out = results(tmp_path / "out")
@@ -210,7 +263,8 @@ def test_a_channel_that_hides_what_a_query_needs_makes_it_not_evaluable(logs: Pa
     logon = Event("Microsoft-Windows-Security-Auditing", 4624, "Security", "WS03", "2026-03-02 08:00:00")
     write_log(logs / "c.evtx", [logon])
     result = hunt("run", logs, "-o", tmp_path / "out", "--channel", "Security")
-    assert result.stderr.endswith("; 1 query could not run, so nothing is known of what it looks for\n")
+    number = len(registry.queries())
+    assert result.stderr.endswith(f"; {number} queries could not run, so nothing is known of what they look for\n")
     (query,) = [row for row in results(tmp_path / "out")["queries"] if row["query"] == "outlook-script-host"]
     assert query["status"] == "not_evaluable"
     assert f"{SYSMON} is hidden by --channel" in query["reason"]

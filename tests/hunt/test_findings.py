@@ -67,7 +67,7 @@ def test_a_finding_names_the_script_host_and_the_outlook_it_started() -> None:
     assert row["logon_id"] == "0x53ca2"
     assert row["integrity"] == "High"
     assert (row["grade"], row["locality"], row["evidence"]) == ("direct", "local", ["ParentProcessGuid"])
-    assert (row["competitors"], row["ambiguous"], row["suppressed"]) == (0, False, False)
+    assert (row["competitors"], row["ambiguous"], row["suppressed"]) == (0, False, None)
     assert row["sources"] == ["a.evtx", "b.evtx"]
 
 
@@ -143,7 +143,7 @@ def test_what_a_hunt_does_not_say_of_a_match_its_hunt_does_or_nobody() -> None:
     (row,) = gather(case(start(OUTLOOK)), [hunt(every_start)])[0].iter_rows(named=True)
     assert (row["query"], row["title"], row["severity"], row["risk_score"]) == ("mine", "Mine", "high", 73)
     assert row["techniques"] == ["T1000"]
-    assert row["suppressed"] is False
+    assert row["suppressed"] is None
     assert row["image"] is row["grade"] is row["competitors"] is row["signer"] is None
 
 
