@@ -17,7 +17,7 @@ import click
 
 from hunt import __version__, pulse, registry
 from hunt.errors import HuntError
-from hunt.filters import Filters, Moment, moment
+from hunt.filters import GRADES, Filters, Moment, moment
 from hunt.model import SYSMON, EventType, Limits, Opening, Problem, Report, Settings, Severity, Status
 from hunt.output import safe
 
@@ -31,7 +31,7 @@ PIPE_CLOSED = 141  # as shells tell of SIGPIPE
 
 
 # Commands whose reading may be ended by what they read.
-_WATCHED = frozenset({"run", "frame", "coverage"})
+_WATCHED = frozenset({"run", "frame", "coverage", "lineage", "show-finding"})
 
 
 class _Group(click.Group):
@@ -217,7 +217,7 @@ def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> da
 
 # Where results and what is said of them go, how it looks: not what was asked of the evidence.
 _UNTOLD = frozenset(
-    {"out", "log", "debug", "quiet", "shown", "password", "evidence", "raw", "queries", "window", "cells"}
+    {"out", "log", "debug", "quiet", "shown", "password", "evidence", "raw", "queries", "window", "cells", "allow"}
 )
 
 
@@ -267,6 +267,14 @@ def _given() -> dict[str, object]:
     "--channel", "channels", multiple=True, metavar="NAME",
     help="Decode only this channel, such as Security or sysmon; again for more. Queries that need others can't run.",
 )  # fmt: skip
+@click.option(
+    "--allow", type=click.Path(path_type=Path), metavar="FILE",
+    help="YAML list of what is known to be harmless: such findings stay, marked, and don't count for --fail-on.",
+)  # fmt: skip
+@click.option(
+    "--min-grade", type=click.Choice(GRADES, case_sensitive=False),
+    help="Only findings whose requester is known this surely; those without a grade are shown, too.",
+)  # fmt: skip
 @_SLACK
 @click.option(
     "--carve", "raw", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
@@ -288,6 +296,8 @@ def run(
     until: datetime | None,
     hosts: tuple[str, ...],
     channels: tuple[str, ...],
+    allow: Path | None,
+    min_grade: str | None,
     slack: bool,
     raw: tuple[Path, ...],
     file_timeout: float | None,
@@ -299,6 +309,7 @@ def run(
     opening: Opening,
 ) -> None:
     """Read EVIDENCE (event logs, folders, archives), run the queries, show what they find."""
+    from hunt import allow as allowlist
     from hunt import interrupts, pipeline
     from hunt import log as log_file
     from hunt.output._progress import bar
@@ -315,12 +326,19 @@ def run(
         Settings(window_s=window),
         out,
         jobs,
-        {"csv": cells, **_given(), "evidence": [str(path) for path in evidence], "carve": [str(path) for path in raw]},
-        Filters(since, until, hosts, channels),
+        {
+            "csv": cells,
+            **_given(),
+            "evidence": [str(path) for path in evidence],
+            "carve": [str(path) for path in raw],
+            "allow": str(allow) if allow else None,
+        },
+        Filters(since, until, hosts, channels, min_grade),
         _bounds(file_timeout, max_memory),
         opening,
         slack,
         raw,
+        allowlist.load(allow, started) if allow else allowlist.Allowlist(),
     )
     journal = log_file.begin(log, (*evidence, *raw), request.options)
     with interrupts.listening() as stop, journal:
@@ -342,9 +360,12 @@ def _number(seconds: float | None) -> float | None:
     return seconds
 
 
-def _check_out(out: Path | None, evidence: tuple[Path, ...], folder: bool = True) -> None:
+def _check_out(out: Path | None, evidence: tuple[Path, ...], folder: bool = True, ours: str | None = None) -> None:
+    """`ours`: what a command writes that is no run, whose results it must not mix with its own."""
     if out is None:
         return
+    if ours and (out / "manifest.json").exists():
+        raise HuntError(f"{out}: holds the results of a run; name another folder for {ours}")
     if folder and out.exists() and not out.is_dir():
         raise HuntError(f"{out}: is a file; -o names a folder")
     # Path.exists raises where nobody may look.
@@ -365,7 +386,8 @@ def _finish(report: Report, named: tuple[str, ...], fail_on: Severity | None) ->
     """The last line on stderr, which names all that applies; the exit code: 130 before 2 before 3 before 1."""
     from hunt.output._summary import counted, limits
 
-    alarming = [s for s in report.findings["severity"] if fail_on and Severity(s).rank >= fail_on.rank]
+    known = report.findings["suppressed"].is_not_null()
+    alarming = [s for s in report.findings["severity"].filter(~known) if fail_on and Severity(s).rank >= fail_on.rank]
     notes, codes = [counted(report)], []
     if report.interrupted:
         notes.append(f"interrupted, {len(report.unread)} of {len(report.tallies)} files not read whole")
@@ -473,7 +495,7 @@ def _problems(problems: Sequence[Problem]) -> None:
         _say(f"and {len(problems) - _SHOWN} more problems")
 
 
-@main.command(epilog="Example: hunt coverage samples/logs -o out")
+@main.command(epilog="Example: hunt coverage samples/logs -o seen")
 @_EVIDENCE
 @click.option("-q", "--query", "queries", multiple=True, metavar="QUERY", help="A query's id; again for more.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for coverage.csv and problems.csv.")
@@ -512,7 +534,7 @@ def coverage(
     from hunt.output._progress import bar
     from hunt.watcher import Both
 
-    _check_out(out, evidence)
+    _check_out(out, evidence, ours="coverage.csv")
     journal = log_file.begin(log, evidence, {**_given(), "evidence": [str(path) for path in evidence]})
     bounds = _bounds(file_timeout, max_memory)
     request = pipeline.Request(evidence, queries, out=out, jobs=jobs, bounds=bounds, opening=opening, slack=slack)
@@ -535,6 +557,94 @@ def coverage(
     said = f"{read} of {found} records read in {where}{other}"
     _say(f"hunt: {said}{late}{_UNREAD if covered.problems else ''}")
     code = INTERRUPTED if covered.interrupted else DAMAGED if covered.problems else OK
+    journal.close(exit_code=code)
+    sys.exit(code)
+
+
+@main.command(epilog="Example: hunt lineage samples/logs -o who")
+@_EVIDENCE
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder for lineage.csv and others.")
+@click.option(
+    "--window", type=click.FloatRange(min=0, max=10**9), metavar="SECONDS", callback=lambda *given: _number(given[-1]),
+    help="Longest time from the start of a requester, or its request, to that of the process; default: 60.",
+)  # fmt: skip
+@click.option(
+    "--csv", "cells", type=click.Choice(["safe", "raw"]), default="safe", show_default=True,
+    help="safe: control characters shown, formulas disarmed; raw: cells exactly as the evidence has them.",
+)  # fmt: skip
+@click.option(
+    "--since", callback=_moment, metavar="TIME",
+    help="Only processes started at or after this time, ISO 8601: 2026-03-02T08:15:00Z. Without a zone: UTC.",
+)  # fmt: skip
+@click.option("--until", callback=_moment, metavar="TIME", help="Only processes started at or before this time.")
+@click.option(
+    "--host", "hosts", multiple=True, metavar="NAME",
+    help="Only processes of this host; again for more. Without the domain, or with * and ?, if you like.",
+)  # fmt: skip
+@_SLACK
+@_bounded
+@_unpacking
+@_JOBS
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def lineage(
+    evidence: tuple[Path, ...],
+    out: Path,
+    window: float | None,
+    cells: str,
+    since: datetime | None,
+    until: datetime | None,
+    hosts: tuple[str, ...],
+    slack: bool,
+    file_timeout: float | None,
+    max_memory: int | None,
+    debug: bool,
+    log: Path | None,
+    jobs: int,
+    quiet: bool,
+    opening: Opening,
+) -> None:
+    """Say who requested each process that a broker started: COM, WMI, the service manager, a task, WinRM.
+
+    OUT gets lineage.csv, one row for each such process with its likeliest requester, graded from A (proven) to F (only
+    the time fits); candidates.csv, who else could have been, and who could not and why; problems.csv. stdout gets the
+    counts by mechanism and grade.
+    """
+    from hunt import log as log_file
+    from hunt import pipeline
+    from hunt.lineage import CANDIDATES_CSV, LINEAGE_CSV, counts
+    from hunt.lineage.run import trace
+    from hunt.output import _files
+    from hunt.output._progress import bar
+    from hunt.watcher import Both
+
+    _check_out(out, evidence, ours="lineage.csv")
+    journal = log_file.begin(log, evidence, {**_given(), "evidence": [str(path) for path in evidence]})
+    request = pipeline.Request(
+        evidence, (), Settings(window_s=window), out, jobs, {}, Filters(since, until, hosts),
+        _bounds(file_timeout, max_memory), opening, slack,
+    )  # fmt: skip
+    with journal:
+        with bar(quiet, debug) as shown_bar:
+            traced = trace(request, Both(shown_bar, journal))
+        try:
+            tables = traced.lineage.select(LINEAGE_CSV), traced.candidates.select(CANDIDATES_CSV)
+            _files.write_lineage(*tables, out, raw=cells == "raw")
+            _files.write_problems(traced.problems, out)
+        except OSError as error:
+            raise HuntError(f"{out}: can't write results: {error.strerror or error}") from None
+        with _printing():
+            for cells_of_row in counts(traced.lineage):
+                click.echo("\t".join(cells_of_row))
+    found, read = (sum(getattr(tally, what) for tally in traced.tallies) for what in ("found", "read"))
+    hidden = f", {traced.hidden} more outside --since, --until, --host" if traced.hidden else ""
+    said = f"{traced.lineage.height} processes started by brokers{hidden}; {read} of {found} records read"
+    late = f"; interrupted, {len(traced.unread)} files not read whole" if traced.interrupted else ""
+    told = traced.told
+    if told.reason:
+        _say(f"hunt: {told.reason}")
+    blind = "" if told.hosts_ran else "; nothing could be told: no host logged process starts"
+    _say(f"hunt: {said}{blind}{late}{_UNREAD if traced.problems else ''}")
+    code = INTERRUPTED if traced.interrupted else BAD_REQUEST if blind else DAMAGED if traced.problems else OK
     journal.close(exit_code=code)
     sys.exit(code)
 
@@ -626,6 +736,46 @@ def show(query: str) -> None:
     (selected,) = registry.select([query])
     found = selected.hunt
     click.echo(f"{found.id}: {found.title}\nseverity {found.severity}, risk {found.risk_score}\n\n{found.doc}")
+
+
+@main.command("show-finding", epilog="Example: hunt show-finding f267b335559e4ea7 samples/logs/sysmon-others.evtx")
+@click.argument("finding", metavar="ID")
+@click.argument("evidence", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="OUT",
+    help="The folder that `hunt run EVIDENCE -o OUT` has written; EVIDENCE is not needed then.",
+)  # fmt: skip
+@_unpacking
+@_JOBS
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def show_finding(
+    finding: str, evidence: tuple[Path, ...], out: Path | None, jobs: int, quiet: bool, opening: Opening
+) -> None:
+    """Tell the story of a finding, out of a former run or of EVIDENCE; the beginning of its ID will do.
+
+    Who started whom, how the user had logged on, what the process, its descendants and Outlook connected to, asked for
+    and wrote, what PowerShell ran, what else was found; and what nobody logged.
+    """
+    from hunt.output import _story
+
+    if bool(evidence) == bool(out):
+        raise HuntError("one of EVIDENCE and -o OUT is needed")
+    if out:
+        told = _story.read(out, finding)
+        for name in _story.altered(out):
+            _say(f"hunt: {out / name} is not what the run wrote, by its manifest.json")
+        with _printing() as stdout:
+            _story.write(told, stdout)
+        return
+    from hunt import pipeline
+    from hunt.output._progress import bar
+
+    with bar(quiet) as shown_bar:
+        report = pipeline.run(pipeline.Request(evidence, jobs=jobs, opening=opening, stories=True), shown_bar)
+    with _printing() as stdout:
+        code = _finish(report, (), None)  # before an id that is not there is said: it may be in what could not be read
+        _story.write(_story.of_report(report, finding), stdout)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

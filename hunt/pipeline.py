@@ -14,11 +14,38 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from hunt import coverage, details, evidence, filters, findings, interrupts, isolation, pulse, raw, registry
+from hunt import (
+    allow,
+    coverage,
+    details,
+    evidence,
+    filters,
+    findings,
+    interrupts,
+    isolation,
+    pulse,
+    raw,
+    registry,
+    schema,
+    story,
+)
 from hunt.events import Events
 from hunt.filters import Filters
 from hunt.isolation import Bounds, Guard
-from hunt.model import Batch, Evidence, Hunt, Opening, Parser, Problem, Reading, Report, Settings, Status, Tally
+from hunt.model import (
+    Batch,
+    Evidence,
+    Hunt,
+    Opening,
+    Parser,
+    Problem,
+    Reading,
+    Report,
+    Settings,
+    Status,
+    Tally,
+    Wants,
+)
 from hunt.recovered import Recovered
 from hunt.watcher import Watcher
 
@@ -41,6 +68,8 @@ class Request:
     opening: Opening = field(default_factory=Opening)
     slack: bool = False  # also stale records behind the live ones
     carve: Sequence[Path] = ()  # raw data: what is carved out of it joins the evidence
+    allowed: allow.Allowlist = field(default_factory=allow.Allowlist)
+    stories: bool = False  # told even if nothing is written
 
 
 def run(request: Request, watcher: Watcher | None = None) -> Report:
@@ -84,7 +113,10 @@ def _report(
     watcher: Watcher,
     clock: _Clock,
 ) -> Report:
-    events = Events((need for query in queries for need in query.hunt.needs), request.settings)
+    wanted = [need for query in queries for need in query.hunt.wanted]
+    telling = request.stories or request.out is not None
+    wanted += [*request.allowed.needs(), *(story.NEEDS if telling else ())]
+    events = Events(wanted, request.settings)
     seen = coverage.Seen(request.filters.wants(events.wants()))
     with guard.stop.whole():
         reading = Reading(seen.wants(), request.jobs, request.slack)  # cleared logs and starts whatever --channel hides
@@ -94,18 +126,26 @@ def _report(
             for absent in request.filters.check(events.hosts(), _channels(events)):
                 watcher.note(absent)
 
-        results = [request.filters.hidden(q.hunt, coverage.evaluate(events, seen, q)) for q in queries]
+        shows = request.filters.shows_channel
+        results = [request.filters.hidden(q.hunt, coverage.evaluate(events, seen, q, shows)) for q in queries]
         able = [q.hunt for q, r in zip(queries, results, strict=True) if r.status is not Status.NOT_EVALUABLE]
         turns = _Turns(able, guard, watcher, clock)
         found, of_findings = findings.gather(events, turns, turns.tell)
-        shown, of_shown, hidden = request.filters.apply(found, of_findings)
-        complete = details.complete(of_shown, collected, guard.records)
-        pulse.beat(pulse.Phase.ENDING)  # what follows may take longer than a file
+        found = request.allowed.mark(found, events)
+        of_starts = [query.hunt.id for query in queries if query.hunt.of_starts]
+        shown, of_shown, hidden = request.filters.apply(found, of_findings, of_starts)
+        complete = _read_again(of_shown, collected, guard)
         clock.done("details")
+        told = None
+        if telling and not guard.stop.requested:
+            told = story.tell(shown, found, events, partial(_read_again, collected=collected, guard=guard), shows)
+            clock.done("story")
         results = [r.unable("interrupted before it ran") if r.query in turns.left else r for r in results]
-        counted = filters.count_hidden(coverage.count(results, shown), hidden, request.filters.named())
+        counted = [*filters.count_hidden(coverage.count(results, shown), hidden, request.filters.named())]
         unread = tuple(sorted((*collected.problems, *problems, *guard.problems), key=_place))
-        covered = coverage.facts(events, seen, unread, queries, results, tallies)
+        unknown = [*coverage.unknown(events, queries)]
+        counted = [*coverage.with_unknown(counted, queries, unknown)]
+        covered = coverage.facts(events, seen, unread, queries, results, tallies, unknown, shows)
         clock.done("coverage")
         report = Report(
             findings=shown,
@@ -129,11 +169,21 @@ def _report(
             unread=tuple(guard.unread),
             timings=clock.took,
             coverage=covered,
+            allowed=request.allowed.told(),
+            story=told,
         )
     pulse.beat(pulse.Phase.ENDING)
+    for note in request.allowed.notes():
+        watcher.note(note)
     for trace in guard.faults:
         watcher.fault(trace)
     return report
+
+
+def _read_again(events: pl.DataFrame, collected: evidence.Collection, guard: Guard) -> pl.DataFrame:
+    complete = details.complete(events, collected, guard.records)
+    pulse.beat(pulse.Phase.ENDING)  # what follows reads nothing, and may take longer than a file
+    return complete
 
 
 def read(
@@ -237,18 +287,38 @@ def cover(request: Request, watcher: Watcher | None = None) -> Covered:
     ):
 
         def attempt(guard: Guard) -> Covered:
-            events = Events(need for query in queries for need in query.hunt.needs)
+            parts = [part for query in queries for part in query.hunt.unknowns]
+            few = Events(need for part in parts for need in part.reads)
+            needs = [need for query in queries for need in (*query.hunt.needs, *query.hunt.instead)]
+            events = Events((*needs, *(need for part in parts for need in part.reads)))
             seen = coverage.Seen(events.wants())
+
+            def take(batch: Batch) -> None:
+                events.count(batch)
+                few.add(_narrowed(batch, few.wants()))
+
             with guard.stop.whole():
                 reading = Reading(seen.wants(), request.jobs, request.slack)
-                tallies, problems = read(collected, reading, seen.before(events.count), watcher, guard)
+                tallies, problems = read(collected, reading, seen.before(take), watcher, guard)
                 unread = tuple(sorted((*collected.problems, *problems, *guard.problems), key=_place))
                 results = [coverage.evaluate(events, seen, query) for query in queries]
-                facts = coverage.facts(events, seen, unread, queries, results, tallies)
+                unknown = [*coverage.unknown(few, queries)]
+                facts = coverage.facts(events, seen, unread, queries, results, tallies, unknown)
             late = guard.stop.requested, tuple(guard.unread)
             return Covered(facts, tallies, unread, collected.skipped, events.hosts(), *late)
 
         return isolation.attempts(attempt, request.bounds, stop, watcher.note)
+
+
+def _narrowed(batch: Batch, wants: Wants) -> Batch:
+    """Without the events and fields that are not wanted: others are decoded to be counted."""
+    frames = {}
+    for kind, frame in batch.frames.items():
+        columns = wants.of(kind)
+        if columns is not None:
+            own = {*schema.CORE, *schema.SYSTEM, *columns}
+            frames[kind] = frame.select(c for c in frame.columns if c in own)
+    return Batch(frames, batch.census)
 
 
 class _Clock:

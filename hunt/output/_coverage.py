@@ -69,7 +69,7 @@ def _page(own: pl.DataFrame) -> Iterator[RenderableType]:
         if told.height > _BRIEF:
             yield _indented(1, (f"{_NAMES[kind]}: {told.height - _BRIEF} more (coverage.csv)", "dim"))
     for row in own.filter(kind="query").iter_rows(named=True):
-        yield from _query(row, own.filter(kind="query_missing", query=row["query"]))
+        yield from _query(row, own.filter(pl.col("kind").is_in(["query_missing", "not_evaluable"]), query=row["query"]))
 
 
 def _query(row: Mapping[str, Any], lacking: pl.DataFrame) -> Iterator[Padding]:

@@ -1,4 +1,4 @@
-"""The folder of results that `-o OUT` asks for: five CSV files, then manifest.json, which names their hashes."""
+"""The folder of results that `-o OUT` asks for: CSV files, then manifest.json, which names their hashes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from hunt.output._manifest import manifest
 from hunt.output._rows import flat, problem_table, tables
 from hunt.output.csv import encode
 
+_OTHERS = ("lineage.csv", "candidates.csv")  # of another command, about other evidence
+
 
 def write_folder(report: Report, folder: Path, started: datetime) -> None:
     """All CSV files of a run and manifest.json; earlier ones are replaced. Raises OSError.
@@ -22,7 +24,10 @@ def write_folder(report: Report, folder: Path, started: datetime) -> None:
     A folder without manifest.json is one that was not finished.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").unlink(missing_ok=True)
+    for foreign in ("manifest.json", *_OTHERS):
+        (folder / foreign).unlink(missing_ok=True)
+    if report.story is None:  # the run was interrupted: stories of another one would not be its own
+        (folder / "story.csv").unlink(missing_ok=True)
     written = []
     for name, table in tables(report).items():
         path = folder / f"{name}.csv"
@@ -41,6 +46,13 @@ def write_coverage(facts: pl.DataFrame, folder: Path, raw: bool = False) -> None
     """coverage.csv alone, for the command that finds nothing else. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / "coverage.csv", encode(flat(facts), raw=raw))
+
+
+def write_lineage(lineage: pl.DataFrame, candidates: pl.DataFrame, folder: Path, raw: bool = False) -> None:
+    """lineage.csv and candidates.csv. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / "lineage.csv", encode(flat(lineage), raw=raw))
+    _replace(folder / "candidates.csv", encode(flat(candidates), raw=raw))
 
 
 def _replace(path: Path, content: bytes) -> None:

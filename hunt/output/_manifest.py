@@ -40,6 +40,8 @@ def manifest(report: Report, started: datetime, outputs: Mapping[str, str]) -> d
         "problems_by_kind": dict(sorted(kinds.items())),
         "findings": report.findings.height,
         "findings_hidden": sum(report.hidden.values()),
+        "findings_suppressed": report.findings.height - report.findings["suppressed"].null_count(),
+        "allowlist": report.allowed,
         "outputs": dict(outputs),
     }
 

@@ -13,14 +13,19 @@ from hunt.output._safe import HIDDEN_PATTERN, escape_json, exact_json, visible
 
 
 def tables(report: Report) -> Mapping[str, pl.DataFrame]:
-    """findings, events, queries, problems and coverage, in that order; lists as JSON, times as ISO 8601."""
+    """findings, events, story, queries, problems and coverage, in that order; lists as JSON, times as ISO 8601."""
     return {
         "findings": flat(report.findings),
-        "events": flat(report.events.with_columns(pl.col("fields").map_elements(escape_json, return_dtype=pl.String))),
+        "events": _with_fields(report.events),
+        **({} if report.story is None else {"story": _with_fields(report.story)}),
         "queries": pl.DataFrame([_query(q) for q in report.queries], schema=_QUERIES, orient="row"),
         "problems": problem_table(report.problems),
         **({} if report.coverage is None else {"coverage": flat(report.coverage)}),
     }
+
+
+def _with_fields(frame: pl.DataFrame) -> pl.DataFrame:
+    return flat(frame.with_columns(pl.col("fields").map_elements(escape_json, return_dtype=pl.String)))
 
 
 def problem_table(problems: Iterable[Problem]) -> pl.DataFrame:

@@ -12,8 +12,11 @@ def counted(report: Report) -> str:
     found, read = (sum(getattr(t, what) for t in report.tallies) for what in ("found", "read"))
     records = _number(read, "record") if read == found else f"{read} of {found} records"
     hidden = sum(report.hidden.values())
+    suppressed = report.findings.height - report.findings["suppressed"].null_count()
+    notes = [f"{suppressed} suppressed by the allowlist"] * bool(suppressed)
+    notes += [f"{hidden} more hidden by filters"] * bool(hidden)
     parts = [
-        _number(report.findings.height, "finding") + (f" ({hidden} more hidden by filters)" if hidden else ""),
+        _number(report.findings.height, "finding") + (f" ({', '.join(notes)})" if notes else ""),
         f"{records} read in {_number(len(report.tallies), 'file')} of {_number(len(report.hosts), 'host')}",
     ]
     if report.problems:

@@ -59,6 +59,8 @@ def _table(*names: str) -> Table:
 
 
 def _severity(row: Mapping[str, object]) -> Text:
+    if row["suppressed"] is not None:
+        return Text(f"{row['severity']}, suppressed", "dim")
     return Text(str(row["severity"]), _STYLES.get(str(row["severity"]), ""))
 
 
@@ -79,6 +81,8 @@ def _what(row: Mapping[str, object]) -> Text:
         f"\n{_after(row)}{row['grade'] or ''}, confidence {row['confidence'] or 'not stated'}, {row['query']}\n",
         (_text(row, "reason"), "italic"),
     )
+    if row["suppressed"] is not None:
+        text.append(f"\nsuppressed: {_text(row, 'suppressed')}", "bold green")
     for column in ("command_line", "target_command_line"):
         if row[column]:
             text.append(f"\n$ {_short(_text(row, column))}", "dim")

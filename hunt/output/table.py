@@ -11,7 +11,7 @@ from hunt.output._safe import safe
 # What a pipe gets of each finding; everything stands in findings.csv.
 PLAIN = (
     *("severity", "grade", "confidence", "start", "end", "host", "user", "image", "command_line"),
-    *("target_image", "target_command_line", "span_seconds", "query", "finding_id"),
+    *("target_image", "target_command_line", "span_seconds", "query", "finding_id", "suppressed"),
 )
 
 

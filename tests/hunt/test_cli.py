@@ -26,7 +26,7 @@ from samples.evtx_writer import Event, log_bytes, sysmon_event, sysmon_process, 
 from tests.helpers import OUTLOOK, POWERSHELL, ROOT
 
 DATA = ROOT / "tests" / "data"
-FILES = ["coverage.csv", "events.csv", "findings.csv", "manifest.json", "problems.csv", "queries.csv"]
+FILES = ["coverage.csv", "events.csv", "findings.csv", "manifest.json", "problems.csv", "queries.csv", "story.csv"]
 
 
 def pair(host: str = "WS01.contoso.example", seconds: str = "02.500", line: str = "outlook.exe") -> list[Event]:

@@ -24,6 +24,7 @@ from samples.evtx_writer import Event, log_bytes, sysmon_event, sysmon_process, 
 from tests.helpers import OUTLOOK, POWERSHELL, ROOT
 
 HOST = "WS01.contoso.example"
+FLAGSHIP = "outlook-script-host"
 
 
 def hunt(*arguments: object) -> Result:
@@ -58,6 +59,11 @@ def of_kind(kind: str, told: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     return [row for row in told if row["kind"] == kind]
 
 
+def flagship(told: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """What is told of one query."""
+    return [row for row in told if row["query"] == "outlook-script-host"]
+
+
 def test_every_format_gets_the_same_facts(logs: Path, tmp_path: Path) -> None:
     result = hunt("coverage", logs, "--format", "csv", "-o", tmp_path / "out")
     assert result.exit_code == 0
@@ -81,7 +87,11 @@ def test_the_holes_of_a_log_are_named(logs: Path) -> None:
     assert silence["detail"].startswith("12.0 h without a record")
     (alive,) = of_kind("outlook_alive", told)
     assert "open-ended: no end in the evidence" in alive["detail"]
-    assert [row["event_id"] for row in of_kind("query_missing", told)] == ["7", "10"]
+    missing = [row["event_id"] for row in flagship(of_kind("query_missing", told)) if row["channel"] == SYSMON]
+    assert missing == ["7", "10", "11"]
+    (unknown,) = of_kind("not_evaluable", told)
+    assert (unknown["host"], unknown["query"], unknown["count"]) == (HOST, FLAGSHIP, "2")
+    assert "the unsigned and new branch not evaluable: 2 of 2 process starts" in unknown["detail"]
 
 
 def test_damage_is_told_and_exits_with_3(logs: Path) -> None:
@@ -105,9 +115,10 @@ def test_a_run_writes_coverage_too_the_same_bytes_each_time(logs: Path, tmp_path
     first, second = ((tmp_path / name / "coverage.csv").read_bytes() for name in ("a", "b"))
     assert first == second
     assert first.decode() == hunt("coverage", logs, "--format", "csv").stdout
-    (query,) = rows((tmp_path / "a" / "queries.csv").read_text(encoding="utf-8"))
+    (query,) = flagship(rows((tmp_path / "a" / "queries.csv").read_text(encoding="utf-8")))
     assert query["status"] == "ran"
-    assert query["reason"].endswith("Sysmon/Operational: brokered grade A cannot be reached")
+    assert "Sysmon/Operational: brokered grade A cannot be reached" in query["reason"]
+    assert query["reason"].endswith("the unsigned and new branch not evaluable: 2 process starts")
 
 
 def test_hostile_names_are_harmless_in_every_format(tmp_path: Path) -> None:
@@ -164,9 +175,9 @@ def test_what_a_filter_hides_is_no_lack_of_the_evidence(logs: Path, tmp_path: Pa
     write_log(logs / "security.evtx", [other])
     hunt("run", logs, "--channel", "Security", "-o", tmp_path / "out", "--quiet")
     told = rows((tmp_path / "out" / "coverage.csv").read_text(encoding="utf-8"))
-    (query,) = of_kind("query", told)
-    assert query["detail"].startswith("could not fire: ")
-    assert "--channel" in query["detail"]
+    for query in of_kind("query", told):
+        assert query["detail"].startswith("could not fire: ")
+        assert "--channel" in query["detail"]
 
 
 def test_what_happened_to_logs_is_told_whatever_channel_is_hunted_in(logs: Path, tmp_path: Path) -> None:
@@ -186,11 +197,14 @@ def test_events_without_their_key_fields_are_no_clean_host(tmp_path: Path) -> No
             shipped = {"winlog": log | {"record_id": number, "event_data": {"Image": OUTLOOK}}}
             file.write(json.dumps({"@timestamp": "2026-03-02T08:15:02.000Z", **shipped}) + "\n")
     hunt("run", tmp_path, "-o", tmp_path / "out", "--quiet")
-    (query,) = rows((tmp_path / "out" / "queries.csv").read_text(encoding="utf-8"))
-    assert (query["status"], query["hosts_ran"]) == ("not_evaluable", "[]")
-    assert query["reason"] == f"no ParentProcessGuid in event 1 of {SYSMON}: nothing can match"
-    (told,) = of_kind("query", rows(hunt("coverage", tmp_path / "beat.ndjson", "--format", "csv").stdout))
-    assert told["detail"] == f"could not fire: no ParentProcessGuid in event 1 of {SYSMON}"
+    run = rows((tmp_path / "out" / "queries.csv").read_text(encoding="utf-8"))
+    assert {(query["status"], query["hosts_ran"]) for query in run} == {("not_evaluable", "[]")}
+    (query,) = flagship(run)
+    said = f"no event 4688 of Security; no ParentProcessGuid in event 1 of {SYSMON}: nothing can match"
+    assert query["reason"].startswith(said)
+    told = rows(hunt("coverage", tmp_path / "beat.ndjson", "--format", "csv").stdout)
+    (query,) = flagship(of_kind("query", told))
+    assert query["detail"] == f"could not fire: no ParentProcessGuid in event 1 of {SYSMON}, no event 4688 of Security"
 
 
 def test_empty_logs_and_files_of_other_formats_are_counted(logs: Path) -> None:

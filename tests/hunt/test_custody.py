@@ -204,4 +204,4 @@ def test_a_folder_that_can_not_be_finished_has_no_manifest_and_no_halves(
     result = hunt("run", logs, "-o", out)
     assert (result.exit_code, result.stderr) == (2, f"hunt: {out}: can't write results: No space left on device\n")
     left = {path.name for path in out.iterdir()}
-    assert left == {"findings.csv", "events.csv", "queries.csv", "problems.csv", "coverage.csv"}
+    assert left == {"findings.csv", "events.csv", "story.csv", "queries.csv", "problems.csv", "coverage.csv"}

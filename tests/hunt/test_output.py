@@ -251,7 +251,7 @@ def test_lists_in_csv_are_json_and_times_iso_8601() -> None:
     assert json.loads(row["techniques"]) == ["T1114.001", "T1559.001"]
     assert json.loads(row["sources"]) == ["sysmon.evtx"]
     assert (row["start"], row["end"]) == ("2026-03-02T08:15:00.000000Z", "2026-03-02T08:15:01.000000Z")
-    assert (row["suppressed"], row["signer"], row["span_seconds"]) == ("false", "", "1.0")
+    assert (row["suppressed"], row["signer"], row["span_seconds"]) == ("", "", "1.0")
 
 
 def test_all_four_tables_are_harmless_and_their_json_exact() -> None:

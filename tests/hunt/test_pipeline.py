@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 
@@ -203,19 +204,30 @@ def _expected(samples: Path, folder: str) -> dict[str, Any]:
     return {name: entry for name, entry in everything.items() if name.startswith(f"{folder}/")}
 
 
-def _promised(entries: dict[str, Any]) -> set[tuple[str, int, str, str]]:
-    confidence = {("event", "match"): "high", ("guid", "match"): "medium", ("guid", "uncertain"): "uncertain"}
-    return {
-        (f["host"], f["record"], f["parent_start"], confidence[f["parent_start"], f["verdict"]])
-        for entry in entries.values()
-        for f in entry["findings"]
-    }
+Found = tuple[str, str, int, str, str, bool]  # query, host, record, grade, what tells the start, uncertain
 
 
-def _found(report: Report) -> set[tuple[str, int, str, str]]:
+def _promised(entries: dict[str, Any]) -> list[Found]:
+    findings = [finding for entry in entries.values() for finding in entry["findings"]]
+    once = {(f["query"], f["host"], f["record"]): f for f in findings}  # overlapping logs promise the same one
+    return sorted(
+        (f["query"], f["host"], f["record"], f["grade"], f["parent_start"], f["verdict"] == "uncertain")
+        for f in once.values()
+    )
+
+
+def _found(report: Report) -> list[Found]:
     last = report.events.sort("step").group_by("finding_id", maintain_order=True).last()
     joined = report.findings.join(last.select("finding_id", "record_id"), on="finding_id")
-    return set(joined.select("host", "record_id", "start_source", "confidence").rows())
+    told = joined.select(
+        "query",
+        "host",
+        "record_id",
+        pl.col("grade").fill_null(""),
+        pl.col("start_source").fill_null(""),
+        pl.col("confidence") == "uncertain",
+    )
+    return sorted(told.rows())
 
 
 def test_the_samples_give_exactly_what_their_scenarios_promise(samples: Path) -> None:
@@ -242,7 +254,8 @@ def test_the_damaged_samples_give_what_can_be_saved_and_name_the_rest(samples: P
 def test_every_event_of_a_finding_leads_back_to_its_record(samples: Path) -> None:
     report = run(samples / "logs")
     for row in report.events.iter_rows(named=True):
-        assert json.loads(row["fields"])["Image"]
+        fields = json.loads(row["fields"])
+        assert fields.get("Image") or fields["NewProcessName"]
         for place in row["sources"]:
             with (samples / "logs" / place["path"]).open("rb") as log:
                 log.seek(place["offset"])

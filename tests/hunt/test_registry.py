@@ -13,10 +13,11 @@ import pytest
 
 from hunt import findings, registry, schema
 from hunt.errors import QueryError
+from hunt.events import Events
 from hunt.model import SYSMON, Parser, Report, Severity
 from hunt.registry import Query
 from samples.evtx_writer import log_bytes, sysmon_process
-from tests.helpers import OUTLOOK, ROOT, case
+from tests.helpers import OUTLOOK, ROOT, batch, case, event
 
 PARSERS = registry.parsers()
 QUERIES = registry.queries()
@@ -83,16 +84,16 @@ def test_a_query_finds_nothing_in_nothing_and_returns_what_a_hunt_returns(query:
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.hunt.id)
 def test_a_query_names_every_column_it_reads(query: Query) -> None:
-    """With just these columns and those of every frame it still runs."""
-
-    class Bare:
-        settings = case().settings
-
-        def frame(self, channel: str, event_id: int) -> pl.LazyFrame:
-            (need,) = (n for n in query.hunt.needs if n.event_type.key == (channel.lower(), event_id))
-            return schema.empty(channel, event_id, need.columns).lazy()
-
-    query.hunt.find(Bare()).collect()
+    """With just these columns and those of every frame it still runs, on an event of each kind that it names."""
+    bare = Events(query.hunt.wanted)
+    for need in query.hunt.wanted:
+        kind = need.event_type
+        bare.add(batch(event(kind.event_id, channel=kind.channel)))
+        named = {name for other in query.hunt.wanted if other.event_type.key == kind.key for name in other.columns}
+        assert set(bare.frame(*kind).collect_schema()) <= {*schema.CORE, *schema.SYSTEM, "sources", *named}
+    query.hunt.find(bare).collect()
+    for part in query.hunt.unknowns:
+        part.counts(bare).collect()
 
 
 @pytest.mark.parametrize("name", registry.formats())
