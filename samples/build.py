@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from samples import damage
+from samples.event import as_values
 from samples.scenario import Log, Scenario, load
 from samples.values import filetime_text, to_filetime
 
@@ -105,14 +106,15 @@ def _expected_of(log: Log, paths: Mapping[str, str]) -> dict[str, Any]:
 
 def _finding(log: Log, entry: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
     child = log.events[log.labels[entry["child"]]]
-    sysmon = child.event_id == 1
+    own = dict(as_values(child.data or ()))
+    parent = own.get("ParentImage") or own.get("ParentProcessName")
     return {
         "query": entry.get("query", FLAGSHIP),
         "grade": entry.get("grade", "direct"),
         "host": child.computer,
         "record": _record(log, entry["child"]),
-        "time": child.field("UtcTime") if sysmon else filetime_text(to_filetime(child.time)),
-        "parent_image": child.field("ParentImage" if sysmon else "ParentProcessName"),
+        "time": own["UtcTime"].text if "UtcTime" in own else filetime_text(to_filetime(child.time)),
+        "parent_image": parent.text if parent else "",
         "parent_start": entry.get("parent_start", "event" if entry.get("grade", "direct") else ""),
         "verdict": entry.get("verdict", "match"),
         "sources": [paths[name] for name in entry.get("sources", [log.file])],

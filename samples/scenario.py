@@ -7,15 +7,16 @@ event of it), `first_record`, and `events`, each of one of these forms:
     sysmon: 3         another Sysmon event; `of: NAME` (EID 10: also `target: NAME`) fills in that process's fields
     started: NAME     a process start in the Security log (4688); `parent: NAME`, `time`, see `security_process`
     ended: NAME       its end (4689); `time`
+    cmdlet: NAME      an Exchange cmdlet (MSExchange Management); `label`, see `exchange.cmdlet`
     logon: 3          a logon of that type (4624); see `security.logon`
-    event_id: 4624    any event: the arguments of `Event`; `data` and `user_data` by field name
+    event_id: 4624    any event: the arguments of `Event`; `data` and `user_data` by field name; `label: NAME`
     copy_of: FILE     all events of another log of the scenario, or its `records: [first, last]`
 
 `repeat: 40` and `every: 1.5` (seconds) turn one process start into many. Values of other types than string are tagged:
 !u32 5, !hex64 0x3e7, !sid S-1-5-18; see `_TAGS`.
 
-`must_find` and `must_not_find` name processes; a finding is of `query` and `grade`, unless told the direct one of the
-flagship. `records` and `problems` count what a reader of a damaged log owes.
+`must_find` and `must_not_find` name processes or labels; a finding is of `query` and `grade`, unless told the direct
+one of the flagship. `records` and `problems` count what a reader of a damaged log owes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any
 
 import yaml
 
-from samples import security, values
+from samples import exchange, security, values
 from samples.event import Event, UserData
 from samples.evtx_writer import log_bytes, numbered
 from samples.sysmon import field_names, sysmon_event, sysmon_process
@@ -119,7 +120,7 @@ def _log(given: dict[str, Any], processes: dict[str, Event], logs: Mapping[str, 
     labels: dict[str, int] = {}
     for entry in given["events"]:
         entry = {**given.get("defaults", {}), **entry}
-        name = entry.get("process") or entry.get("started")
+        name = entry.get("process") or entry.get("started") or entry.pop("label", None)
         added = _events(entry, processes, logs)
         if name:
             labels[name] = len(events)
@@ -151,6 +152,8 @@ def _events(entry: dict[str, Any], processes: dict[str, Event], logs: Mapping[st
         events = _started(entry, processes)
     elif "ended" in entry:
         events = [security.security_exit(processes[entry["ended"]], time=entry["time"])]
+    elif "cmdlet" in entry:
+        events = [exchange.cmdlet(entry.pop("cmdlet"), computer=entry.pop("host"), **entry)]
     elif "logon" in entry:
         events = [security.logon(kind=entry.pop("logon"), **entry)]
     elif "sysmon" in entry:

@@ -137,7 +137,10 @@ KNOWN_FAULTS: dict[tuple[str, int], Callable[[str, str], bool]] = {
 }
 
 # Records that a reader leaves out: python-evtx 0.8.1 reads none without a template.
-UNREAD: dict[tuple[str, str], int] = {("python-evtx", "forwarded.evtx"): 2}
+UNREAD: dict[tuple[str, str], int] = {
+    ("python-evtx", "forwarded.evtx"): 2,
+    ("python-evtx", "exchange-admin.evtx"): 2,
+}
 
 
 def shown(reader: str, event: Event, owed: list[Owed]) -> list[Owed]:
