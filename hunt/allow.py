@@ -8,9 +8,11 @@ case; what a finding does not tell matches nothing:
       reason: reads Outlook's version through COM, ticket 4711
       expires: 2027-06-30                                      # optional: the last day on which it counts
 
-Fields: image, parent_image, command_line, user, sid, sha256, signer, host; `query` narrows an entry to some hunts.
-A name is what an attacker chooses: an entry needs two fields, and among them a path with its folder, a user, a hash
-or a signer.
+Fields: image, parent_image, command_line, user, sid, sha256, signer, host; of what is no process's doing also actor
+(the caller: a SID or a name), object (a mailbox, or a file with its path) and action (a cmdlet or an operation);
+`query` narrows an entry to some hunts. A caller's SID is matched by `sid` and `user` as well.
+A name is what an attacker chooses: an entry needs two fields, and among them a path with its folder, a user, a caller,
+a hash or a signer.
 """
 
 from __future__ import annotations
@@ -37,10 +39,10 @@ _VALUES = 100  # of one field
 _ENTRIES = 2_000
 
 _PATHS = frozenset({"image", "parent_image"})
-_FIELDS = (*sorted(_PATHS), "command_line", "user", "sid", "sha256", "signer", "host")
+_FIELDS = (*sorted(_PATHS), "command_line", "user", "sid", "sha256", "signer", "host", "actor", "object", "action")
 _KEYS = (*_FIELDS, "query", "reason", "expires")
 # Under which account, of which content, of whose making: none of it is a name of one's choice.
-_STRONG = frozenset({"user", "sid", "sha256", "signer"})
+_STRONG = frozenset({"user", "sid", "sha256", "signer", "actor"})
 # Programs of Windows and others that run whatever they are told to: that their path is known says nothing of what ran.
 _INTERPRETERS = tuple(
     f"{name}.exe"
@@ -160,11 +162,13 @@ def _signers(findings: pl.DataFrame, case: Case) -> pl.Series:
 # What an entry's field is compared with, and how both are written alike.
 def _keyed(findings: pl.DataFrame, known: pl.Series, signers: pl.Series) -> pl.DataFrame:
     named = findings.with_columns(signers.alias("signer")).select(
-        "query", "host", "user", "command_line", "sha256", "signer", *sorted(_PATHS)
+        "query", "host", "user", "command_line", "sha256", "signer", "actor", "action", "object", *sorted(_PATHS)
     )
-    paths = [_plain(globs.folded(named[c], globs.fold_path)) for c in sorted(_PATHS)]
-    texts = [globs.folded(named[c]) for c in named.columns if c not in _PATHS]
-    return pl.DataFrame([*texts, *paths, globs.folded(known).alias("sid")]).with_columns(
+    paths = [_plain(globs.folded(named[c], globs.fold_path)) for c in (*sorted(_PATHS), "object")]
+    texts = [globs.folded(named[c]) for c in named.columns if c not in _PATHS and c != "object"]
+    caller = named.select(pl.when(pl.col("actor").str.contains(r"(?i)^S-1-[0-9-]+$")).then("actor"))["actor"]
+    sids = pl.DataFrame([known.alias("known"), caller]).select(pl.coalesce("known", "actor").alias("sid"))["sid"]
+    return pl.DataFrame([*texts, *paths, globs.folded(sids)]).with_columns(
         *(pl.col(c).str.extract(r"([^\\]*)$").alias(f"{c}_name") for c in _PATHS),
         pl.col("host").str.extract(r"^([^.]*)").alias("host_name"),
         _unsure(findings),
@@ -294,9 +298,9 @@ def _moment(where: str, text: str) -> datetime:
 def _folded(where: str, name: str, value: str) -> str:
     if name == "sha256" and not re.fullmatch("[0-9A-Fa-f]{64}", value):
         raise HuntError(f"{where}: {value[:80]!r} is no SHA-256, which has 64 hexadecimal digits")
-    if name in _PATHS and value.startswith("%"):
+    if name in (*_PATHS, "object") and value.startswith("%"):
         raise HuntError(f"{where}: {name}: what {value.split(chr(92))[0][:40]} stood for is not in the logs")
-    return globs.fold_path(value) if name in _PATHS else globs.fold(value)
+    return globs.fold_path(value) if name in (*_PATHS, "object") else globs.fold(value)
 
 
 # `C:\folder\...`, `?:\folder\...`, `\\server\share\...`: the first folder is named, as in `Program Files*`.
@@ -319,8 +323,8 @@ def _check(where: str, fields: Mapping[str, tuple[str, ...]]) -> None:
         what = f"{' and '.join(said)} alone" if said else "nothing"
         raise HuntError(
             f"{where}: matches {what}, which anybody can imitate: an entry needs two fields, one of them a path with "
-            "its folder (of a program that runs no scripts, or with the whole command line), sha256, or user, sid "
-            "or signer by name"
+            "its folder (of a program that runs no scripts, or with the whole command line), sha256, or user, sid, "
+            "actor or signer by name"
         )
 
 
@@ -330,7 +334,7 @@ def _exact(name: str, value: str) -> bool:
         return True
     if name == "sid" or value.startswith("s-1-"):
         return not _WILD.search(value.rsplit("-", 1)[-1])
-    domain, _, last = value.rpartition("\\")
+    *domain, last = re.split(r"[\\/]", value)  # `domain.example/folder/user` is how Exchange names one
     return (name == "signer" or bool(domain)) and not _WILD.search(last[:3]) and len(last) > 3
 
 

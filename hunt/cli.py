@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import os
-import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import Any, TextIO
 
 import click
 
-from hunt import __version__, pulse, registry
+from hunt import __version__, options, pulse, registry
 from hunt.errors import HuntError
-from hunt.filters import GRADES, Filters, Moment, moment
-from hunt.model import SYSMON, EventType, Limits, Opening, Problem, Report, Settings, Severity, Status
+from hunt.filters import Filters
+from hunt.model import EventType, Opening, Problem, Report, Settings, Severity
+from hunt.options import Choice, Intake, Results, say
 from hunt.output import safe
-
-if TYPE_CHECKING:
-    from hunt.isolation import Bounds
-
-F = TypeVar("F", bound=Callable[..., None])
+from hunt.rules.choose import RuleFilter
 
 OK, FOUND, BAD_REQUEST, DAMAGED, INTERRUPTED = 0, 1, 2, 3, 130
 PIPE_CLOSED = 141  # as shells tell of SIGPIPE
 
 
 # Commands whose reading may be ended by what they read.
-_WATCHED = frozenset({"run", "frame", "coverage", "lineage", "show-finding"})
+_WATCHED = frozenset({"run", "eql", "frame", "coverage", "lineage", "show-finding"})
 
 
 class _Group(click.Group):
@@ -52,10 +46,10 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except HuntError as error:
-            _say(f"hunt: {error}")
+            say(f"hunt: {error}")
             ctx.exit(BAD_REQUEST)
         except KeyboardInterrupt:
-            _say("hunt: interrupted")
+            say("hunt: interrupted")
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:  # `hunt ... | head`: whoever read has seen enough
             _drop_stdout()
@@ -90,10 +84,6 @@ def _drop_stdout() -> None:
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
 
 
-def _say(line: str) -> None:
-    click.echo(safe(line), err=True)
-
-
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="evtx-hunt")
 def main() -> None:
@@ -108,207 +98,66 @@ def main() -> None:
             reconfigure(errors="backslashreplace")
 
 
-_SLACK = click.option(
-    "--slack", is_flag=True, help="Also stale records in what chunks leave free; their column `recovered` says so."
-)
-_JOBS = click.option(
-    "--jobs", type=click.IntRange(1, 1024), default=os.cpu_count() or 1, metavar="N",
-    help="Parts of evidence that are read at the same time; default: one per processor.",
-)  # fmt: skip
-
-
-_EVIDENCE = click.argument("evidence", nargs=-1, required=True, type=click.Path(path_type=Path))
-
-
-class _Size(click.ParamType):  # type: ignore[type-arg]  # later versions of click have types of values
-    """Bytes, as 4096, 500M, 8G or 8GiB."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(r"([0-9]{1,15})(?:([KMGT])(?:i?B)?)?", str(value).strip(), re.IGNORECASE)
-        if not found:
-            self.fail(f"{value!r} is no size in bytes, such as 500M or 8G", param, ctx)
-        return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[(found[2] or "").upper()]
-
-
-_BOUNDS = (
-    click.option(
-        "--file-timeout", type=click.FloatRange(min=0, min_open=True, max=10**9), metavar="SECONDS",
-        callback=lambda *given: _number(given[-1]),
-        help="Stop reading a file that takes longer; default: 300 and one more for each 256 KiB of it.",
-    ),
-    click.option(
-        "--max-memory", type=_Size(), metavar="SIZE",
-        help="Stop reading what would take more memory, such as 8G; default: four fifths of the machine's.",
-    ),
-    click.option("--debug", is_flag=True, help="Print tracebacks of our own bugs that a file has met."),
-    click.option("--log", type=click.Path(path_type=Path), help="Append what was read, problems, timings to a file."),
-)  # fmt: skip
-
-
-def _bounded(command: F) -> F:
-    """With the options of what reading may take, and of who is told about it."""
-    for option in reversed(_BOUNDS):
-        command = option(command)
-    return command
-
-
-def _bounds(file_timeout: float | None, max_memory: int | None) -> Bounds:
-    from hunt.isolation import LEAST_MEMORY, Bounds
-
-    if max_memory is not None and max_memory < LEAST_MEMORY:
-        raise HuntError(f"--max-memory: {LEAST_MEMORY >> 20}M is the least that reading takes")
-    return Bounds(file_timeout, max_memory)
-
-
-_LIMITS = Limits()
-_UNPACKING = (
-    click.option(
-        "--password", envvar="HUNT_PASSWORD", metavar="TEXT",
-        help="Opens encrypted archives; HUNT_PASSWORD in the environment does, too.",
-    ),
-    click.option(
-        "--max-unpacked", type=_Size(), default=_LIMITS.unpacked, metavar="SIZE",
-        help=f"Most to read out of archives, such as 500G; default: {_LIMITS.unpacked >> 30}G.",
-    ),
-    click.option(
-        "--max-ratio", type=click.IntRange(1, 10**9), default=_LIMITS.ratio, show_default=True, metavar="N",
-        help="Most bytes out of an archive for each byte of it.",
-    ),
-    click.option(
-        "--max-members", type=click.IntRange(1, 10**9), default=_LIMITS.members, show_default=True, metavar="N",
-        help="Most files in archives.",
-    ),
-    click.option(
-        "--max-depth", type=click.IntRange(1, 64), default=_LIMITS.depth, show_default=True, metavar="N",
-        help="Most archives in one another.",
-    ),
-)  # fmt: skip
-
-
-def _unpacking(command: Callable[..., None]) -> Callable[..., None]:
-    """With the options of how archives are opened, which the command gets as one `opening`."""
-
-    @wraps(command)
-    def opening(
-        password: str | None, max_unpacked: int, max_ratio: int, max_members: int, max_depth: int, **given: Any
-    ) -> None:
-        command(**given, opening=Opening(password, Limits(max_unpacked, max_ratio, max_members, max_depth)))
-
-    for option in reversed(_UNPACKING):
-        opening = option(opening)
-    return opening
-
-
-def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        found: Moment = moment(value, end=param.name == "until")
-    except HuntError as error:
-        raise HuntError(f"--{param.name}: {error}") from None
-    if found.assumed:
-        _say(f"hunt: --{param.name} {value} names no zone: taken as {found.at.isoformat().replace('+00:00', 'Z')}")
-    return found.at
-
-
-# Where results and what is said of them go, how it looks: not what was asked of the evidence.
-_UNTOLD = frozenset(
-    {"out", "log", "debug", "quiet", "shown", "password", "evidence", "raw", "queries", "window", "cells", "allow"}
-)
-
-
-def _given() -> dict[str, object]:
-    """The options as they were given, for the manifest: without secrets, and without those it has under other names."""
-    params: Mapping[str, Any] = click.get_current_context().params
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in params.items()
-        if name not in _UNTOLD and isinstance(value, str | int | float | bool | tuple | None)
-    }
-
-
 @main.command(epilog="Example: hunt run samples/logs -o out")
-@click.argument("evidence", nargs=-1, type=click.Path(path_type=Path))
-@click.option("-q", "--query", "queries", multiple=True, metavar="QUERY", help="A query's id; again for more.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for findings.csv and the other files.")
-@click.option(
-    "--format", "shown", type=click.Choice(registry.formats()), default="table", show_default=True,
-    help="What stdout gets.",
-)  # fmt: skip
-@click.option(
-    "--window", type=click.FloatRange(min=0, max=10**9), metavar="SECONDS", callback=lambda *given: _number(given[-1]),
-    help="Longest time between the events of a match, inclusive; default: the query's own, 60 for Outlook.",
-)  # fmt: skip
-@click.option(
-    "--csv", "cells", type=click.Choice(["safe", "raw"]), default="safe", show_default=True,
-    help="safe: control characters shown, formulas disarmed; raw: cells exactly as the evidence has them.",
-)  # fmt: skip
-@click.option(
-    "--fail-on", type=click.Choice([s.value for s in Severity]), metavar="LEVEL",
-    help="Exit with 1 if a finding has this severity or more.",
-)  # fmt: skip
-@click.option(
-    "--since", callback=_moment, metavar="TIME",
-    help="Only findings with an event at or after this time, ISO 8601: 2026-03-02T08:15:00Z. Without a zone: UTC.",
-)  # fmt: skip
-@click.option(
-    "--until", callback=_moment, metavar="TIME",
-    help="Only findings with an event at or before this time. A date alone is all of that day.",
-)  # fmt: skip
-@click.option(
-    "--host", "hosts", multiple=True, metavar="NAME",
-    help="Only findings on this host; again for more. Without the domain, or with * and ?, if you like.",
-)  # fmt: skip
-@click.option(
-    "--channel", "channels", multiple=True, metavar="NAME",
-    help="Decode only this channel, such as Security or sysmon; again for more. Queries that need others can't run.",
-)  # fmt: skip
-@click.option(
-    "--allow", type=click.Path(path_type=Path), metavar="FILE",
-    help="YAML list of what is known to be harmless: such findings stay, marked, and don't count for --fail-on.",
-)  # fmt: skip
-@click.option(
-    "--min-grade", type=click.Choice(GRADES, case_sensitive=False),
-    help="Only findings whose requester is known this surely; those without a grade are shown, too.",
-)  # fmt: skip
-@_SLACK
-@click.option(
-    "--carve", "raw", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
-    help="Raw data (an image, a page file, memory): what is carved out of it is evidence, too; again for more.",
-)  # fmt: skip
-@_bounded
-@_unpacking
-@_JOBS
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@options.EVIDENCE_IF_ANY
+@options.choosing
+@options.resulting
+@options.window("Longest time between the events of a match, inclusive; default: the query's own, 60 for Outlook.")
+@options.narrowing
+@options.CARVE
+@options.reading
 def run(
     evidence: tuple[Path, ...],
-    queries: tuple[str, ...],
-    out: Path | None,
-    shown: str,
-    window: float | None,
-    cells: str,
-    fail_on: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    hosts: tuple[str, ...],
-    channels: tuple[str, ...],
-    allow: Path | None,
-    min_grade: str | None,
-    slack: bool,
     raw: tuple[Path, ...],
-    file_timeout: float | None,
-    max_memory: int | None,
-    debug: bool,
-    log: Path | None,
-    jobs: int,
-    quiet: bool,
-    opening: Opening,
+    choice: Choice,
+    results: Results,
+    window: float | None,
+    filters: Filters,
+    intake: Intake,
 ) -> None:
-    """Read EVIDENCE (event logs, folders, archives), run the queries, show what they find."""
+    """Read EVIDENCE (event logs, folders, archives), run the queries, show what they find.
+
+    Queries are ours (`hunt queries`), or rules in files of yours: Elastic's, Sigma's.
+    """
+    _hunt(evidence, raw, results, Settings(window, filters.min_grade), filters, intake, choice, None)
+
+
+@main.command(epilog="Example: hunt eql 'process where process.name : \"outlook.exe\"' samples/logs")
+@click.argument("query", metavar="EQL")
+@options.EVIDENCE_IF_ANY
+@options.resulting
+@options.narrowing
+@options.CARVE
+@options.reading
+def eql(
+    query: str,
+    evidence: tuple[Path, ...],
+    raw: tuple[Path, ...],
+    results: Results,
+    filters: Filters,
+    intake: Intake,
+) -> None:
+    """Ask EVIDENCE one question in EQL: events that meet a condition, or sequences of them.
+
+    `hunt explain EQL` says what is read for it, and why it can't be answered if that is so.
+    """
+    _hunt(evidence, raw, results, Settings(None, filters.min_grade), filters, intake, _NO_CHOICE, query)
+
+
+_NO_CHOICE = Choice((), RuleFilter())
+
+
+def _hunt(
+    evidence: tuple[Path, ...],
+    raw: tuple[Path, ...],
+    results: Results,
+    settings: Settings,
+    filters: Filters,
+    intake: Intake,
+    choice: Choice,
+    query: str | None,
+) -> None:
+    """Read, hunt, write, and end with the exit code that says how it went; `query`: EQL that was typed."""
     from hunt import allow as allowlist
     from hunt import interrupts, pipeline
     from hunt import log as log_file
@@ -318,46 +167,41 @@ def run(
     started = datetime.now(UTC)
     if not (evidence or raw):
         raise HuntError("EVIDENCE or --carve FILE is needed")
-    _check_out(out, (*evidence, *raw))
-    channels = tuple(_CHANNELS.get(name.lower(), name) for name in channels)
+    _check_out(results.out, (*evidence, *raw))
     request = pipeline.Request(
         evidence,
-        queries,
-        Settings(window_s=window),
-        out,
-        jobs,
+        choice.queries,
+        settings,
+        results.out,
+        intake.jobs,
         {
-            "csv": cells,
-            **_given(),
+            "csv": results.cells,
+            **options.given(),
             "evidence": [str(path) for path in evidence],
             "carve": [str(path) for path in raw],
-            "allow": str(allow) if allow else None,
+            "allow": str(results.allow) if results.allow else None,
         },
-        Filters(since, until, hosts, channels, min_grade),
-        _bounds(file_timeout, max_memory),
-        opening,
-        slack,
+        filters,
+        intake.bounds,
+        intake.opening,
+        intake.slack,
         raw,
-        allowlist.load(allow, started) if allow else allowlist.Allowlist(),
+        allowlist.load(results.allow, started) if results.allow else allowlist.Allowlist(),
+        rules=choice.rules,
+        eql=query,
     )
-    journal = log_file.begin(log, (*evidence, *raw), request.options)
+    journal = log_file.begin(intake.log, (*evidence, *raw), request.options)
     with interrupts.listening() as stop, journal:
-        with bar(quiet, debug) as shown_bar:
+        with bar(intake.quiet, intake.debug) as shown_bar:
             report = pipeline.run(request, Both(shown_bar, journal))
         with stop.whole():  # what was found is written, whoever asks for the end
-            if out:
-                _write_files(report, out, started)
+            if results.out:
+                _write_files(report, results.out, started)
             with _printing() as stdout:
-                registry.output(shown).write(report, stdout)
-            code = _finish(report, queries, Severity(fail_on) if fail_on else None)
+                registry.output(results.shown).write(report, stdout)
+            code = _finish(report, bool(choice.queries or query), results.fail_on)
     journal.close(exit_code=code, findings=report.findings.height, problems=len(report.problems))
     sys.exit(code)
-
-
-def _number(seconds: float | None) -> float | None:
-    if seconds is not None and math.isnan(seconds):  # lies in no range and passes them all
-        raise click.BadParameter("nan is no number of seconds")
-    return seconds
 
 
 def _check_out(out: Path | None, evidence: tuple[Path, ...], folder: bool = True, ours: str | None = None) -> None:
@@ -382,7 +226,10 @@ def _write_files(report: Report, out: Path, started: datetime) -> None:
         raise HuntError(f"{out}: can't write results: {error.strerror or error}") from None
 
 
-def _finish(report: Report, named: tuple[str, ...], fail_on: Severity | None) -> int:
+_REASONS = 3  # queries that could not run whose reasons the last line tells
+
+
+def _finish(report: Report, named: bool, fail_on: Severity | None) -> int:
     """The last line on stderr, which names all that applies; the exit code: 130 before 2 before 3 before 1."""
     from hunt.output._summary import counted, limits
 
@@ -392,9 +239,11 @@ def _finish(report: Report, named: tuple[str, ...], fail_on: Severity | None) ->
     if report.interrupted:
         notes.append(f"interrupted, {len(report.unread)} of {len(report.tallies)} files not read whole")
         codes.append(INTERRUPTED)
-    if named and all(q.status is Status.NOT_EVALUABLE for q in report.queries):
-        reasons = "; ".join(f"{q.query}: {q.reason}" for q in report.queries)
-        notes.append(f"no named query could run ({reasons})")
+    if named and not any(q.status.able for q in report.queries):
+        told = [f"{q.query}: {q.reason}" for q in report.queries[:_REASONS]]
+        rest = len(report.queries) - len(told)
+        more = [f"{rest} more (queries.csv with -o)"] if rest else []
+        notes.append(f"no named query could run ({'; '.join((*told, *more))})")
         codes.append(BAD_REQUEST)
     else:
         notes += limits(report)
@@ -404,11 +253,8 @@ def _finish(report: Report, named: tuple[str, ...], fail_on: Severity | None) ->
     if alarming:
         notes.append(f"{len(alarming)} at or above {fail_on}")
         codes.append(FOUND)
-    _say(f"hunt: {'; '.join(notes)}")
+    say(f"hunt: {'; '.join(notes)}")
     return codes[0] if codes else OK
-
-
-_CHANNELS = {"sysmon": SYSMON, "powershell": "Microsoft-Windows-PowerShell/Operational"}
 
 
 def _event_type(named: str) -> EventType:
@@ -416,32 +262,21 @@ def _event_type(named: str) -> EventType:
     channel, _, event_id = named.rpartition(":")
     if not channel or not event_id.isdecimal() or len(event_id) > 9:
         raise HuntError(f"{named}: an event type is CHANNEL:ID, such as Security:4688 or sysmon:1")
-    return EventType(_CHANNELS.get(channel.lower(), channel), int(event_id))
+    return EventType(options.CHANNELS.get(channel.lower(), channel), int(event_id))
 
 
 @main.command(epilog="Example: hunt frame samples/logs -e sysmon:1 -o starts.parquet")
-@_EVIDENCE
+@options.EVIDENCE
 @click.option("-e", "--event", metavar="CHANNEL:ID", help="The event type wanted, such as Security:4688 or sysmon:1.")
 @click.option("--all", "everything", is_flag=True, help="All event types, a Parquet file each; -o names a folder.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="FILE.parquet or FILE.csv; a folder.")
-@_SLACK
-@_bounded
-@_unpacking
-@_JOBS
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@options.reading
 def frame(
     evidence: tuple[Path, ...],
     event: str | None,
     everything: bool,
     out: Path,
-    slack: bool,
-    file_timeout: float | None,
-    max_memory: int | None,
-    debug: bool,
-    log: Path | None,
-    jobs: int,
-    quiet: bool,
-    opening: Opening,
+    intake: Intake,
 ) -> None:
     """Write the events of EVIDENCE as they are, with all their fields, to Parquet or CSV.
 
@@ -456,15 +291,13 @@ def frame(
         raise HuntError("one of -e CHANNEL:ID and --all is needed")
     _check_out(out, evidence, folder=everything)
     kind = None if everything else _event_type(event or "")
-    journal = log_file.begin(log, evidence, {**_given(), "evidence": [str(path) for path in evidence]})
+    journal = log_file.begin(intake.log, evidence, {**options.given(), "evidence": [str(path) for path in evidence]})
     try:
-        with journal, bar(quiet, debug) as shown:
+        with journal, bar(intake.quiet, intake.debug) as shown:
             exported = pipeline.export(
-                pipeline.Request(
-                    evidence, out=out, jobs=jobs, bounds=_bounds(file_timeout, max_memory), opening=opening
-                ),
+                pipeline.Request(evidence, out=out, jobs=intake.jobs, bounds=intake.bounds, opening=intake.opening),
                 lambda: export.export_one(kind, out) if kind else export.export_all(out),
-                slack,
+                intake.slack,
                 Both(shown, journal),
             )
     except OSError as error:
@@ -476,7 +309,7 @@ def frame(
         f"{read} of {found} records read in {len(exported.tallies)} logs"
     )
     late = f"; interrupted, {len(exported.unread)} files not read whole" if exported.interrupted else ""
-    _say(f"hunt: {said}{late}{_UNREAD if exported.problems else ''}")
+    say(f"hunt: {said}{late}{_UNREAD if exported.problems else ''}")
     code = INTERRUPTED if exported.interrupted else DAMAGED if exported.problems else OK
     journal.close(exit_code=code)
     sys.exit(code)
@@ -490,37 +323,23 @@ def _problems(problems: Sequence[Problem]) -> None:
     for problem in problems[:_SHOWN]:
         place = "" if problem.offset is None else f" at {problem.offset}"
         record = "" if problem.record_id is None else f", record {problem.record_id}"
-        _say(f"{problem.source}{place}{record}: {problem.reason}")
+        say(f"{problem.source}{place}{record}: {problem.reason}")
     if len(problems) > _SHOWN:
-        _say(f"and {len(problems) - _SHOWN} more problems")
+        say(f"and {len(problems) - _SHOWN} more problems")
 
 
 @main.command(epilog="Example: hunt coverage samples/logs -o seen")
-@_EVIDENCE
-@click.option("-q", "--query", "queries", multiple=True, metavar="QUERY", help="A query's id; again for more.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for coverage.csv and problems.csv.")
-@click.option(
-    "--format", "shown", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True,
-    help="What stdout gets.",
-)  # fmt: skip
-@_SLACK
-@_bounded
-@_unpacking
-@_JOBS
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@options.EVIDENCE
+@options.choosing
+@options.out("Folder for coverage.csv, queries.csv and problems.csv.")
+@options.formats(["table", "csv", "jsonl"])
+@options.reading
 def coverage(
     evidence: tuple[Path, ...],
-    queries: tuple[str, ...],
+    choice: Choice,
     out: Path | None,
     shown: str,
-    slack: bool,
-    file_timeout: float | None,
-    max_memory: int | None,
-    debug: bool,
-    log: Path | None,
-    jobs: int,
-    quiet: bool,
-    opening: Opening,
+    intake: Intake,
 ) -> None:
     """Say what EVIDENCE could have shown, and what it could not: no query is run.
 
@@ -535,15 +354,18 @@ def coverage(
     from hunt.watcher import Both
 
     _check_out(out, evidence, ours="coverage.csv")
-    journal = log_file.begin(log, evidence, {**_given(), "evidence": [str(path) for path in evidence]})
-    bounds = _bounds(file_timeout, max_memory)
-    request = pipeline.Request(evidence, queries, out=out, jobs=jobs, bounds=bounds, opening=opening, slack=slack)
+    journal = log_file.begin(intake.log, evidence, {**options.given(), "evidence": [str(path) for path in evidence]})
+    request = pipeline.Request(
+        evidence, choice.queries, out=out, jobs=intake.jobs, bounds=intake.bounds, opening=intake.opening,
+        slack=intake.slack, rules=choice.rules,
+    )  # fmt: skip
     with journal:
-        with bar(quiet, debug) as shown_bar:
+        with bar(intake.quiet, intake.debug) as shown_bar:
             covered = pipeline.cover(request, Both(shown_bar, journal))
         if out:
             try:
                 _files.write_coverage(covered.facts, out)
+                _files.write_evaluated(covered.queries, out)
                 _files.write_problems(covered.problems, out)
             except OSError as error:
                 raise HuntError(f"{out}: can't write results: {error.strerror or error}") from None
@@ -555,53 +377,26 @@ def coverage(
     where = f"{counted(len(covered.tallies), 'file')} of {counted(len(covered.hosts), 'host')}"
     other = f"; {counted(len(covered.skipped), 'file')} of other formats skipped" if covered.skipped else ""
     said = f"{read} of {found} records read in {where}{other}"
-    _say(f"hunt: {said}{late}{_UNREAD if covered.problems else ''}")
+    say(f"hunt: {said}{late}{_UNREAD if covered.problems else ''}")
     code = INTERRUPTED if covered.interrupted else DAMAGED if covered.problems else OK
     journal.close(exit_code=code)
     sys.exit(code)
 
 
 @main.command(epilog="Example: hunt lineage samples/logs -o who")
-@_EVIDENCE
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder for lineage.csv and others.")
-@click.option(
-    "--window", type=click.FloatRange(min=0, max=10**9), metavar="SECONDS", callback=lambda *given: _number(given[-1]),
-    help="Longest time from the start of a requester, or its request, to that of the process; default: 60.",
-)  # fmt: skip
-@click.option(
-    "--csv", "cells", type=click.Choice(["safe", "raw"]), default="safe", show_default=True,
-    help="safe: control characters shown, formulas disarmed; raw: cells exactly as the evidence has them.",
-)  # fmt: skip
-@click.option(
-    "--since", callback=_moment, metavar="TIME",
-    help="Only processes started at or after this time, ISO 8601: 2026-03-02T08:15:00Z. Without a zone: UTC.",
-)  # fmt: skip
-@click.option("--until", callback=_moment, metavar="TIME", help="Only processes started at or before this time.")
-@click.option(
-    "--host", "hosts", multiple=True, metavar="NAME",
-    help="Only processes of this host; again for more. Without the domain, or with * and ?, if you like.",
-)  # fmt: skip
-@_SLACK
-@_bounded
-@_unpacking
-@_JOBS
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@options.EVIDENCE
+@options.out("Folder for lineage.csv and others.", required=True)
+@options.window("Longest time from the start of a requester, or its request, to that of the process; default: 60.")
+@options.CSV
+@options.narrowing_processes
+@options.reading
 def lineage(
     evidence: tuple[Path, ...],
     out: Path,
     window: float | None,
     cells: str,
-    since: datetime | None,
-    until: datetime | None,
-    hosts: tuple[str, ...],
-    slack: bool,
-    file_timeout: float | None,
-    max_memory: int | None,
-    debug: bool,
-    log: Path | None,
-    jobs: int,
-    quiet: bool,
-    opening: Opening,
+    filters: Filters,
+    intake: Intake,
 ) -> None:
     """Say who requested each process that a broker started: COM, WMI, the service manager, a task, WinRM.
 
@@ -618,13 +413,13 @@ def lineage(
     from hunt.watcher import Both
 
     _check_out(out, evidence, ours="lineage.csv")
-    journal = log_file.begin(log, evidence, {**_given(), "evidence": [str(path) for path in evidence]})
+    journal = log_file.begin(intake.log, evidence, {**options.given(), "evidence": [str(path) for path in evidence]})
     request = pipeline.Request(
-        evidence, (), Settings(window_s=window), out, jobs, {}, Filters(since, until, hosts),
-        _bounds(file_timeout, max_memory), opening, slack,
+        evidence, (), Settings(window_s=window), out, intake.jobs, {}, filters, intake.bounds, intake.opening,
+        intake.slack,
     )  # fmt: skip
     with journal:
-        with bar(quiet, debug) as shown_bar:
+        with bar(intake.quiet, intake.debug) as shown_bar:
             traced = trace(request, Both(shown_bar, journal))
         try:
             tables = traced.lineage.select(LINEAGE_CSV), traced.candidates.select(CANDIDATES_CSV)
@@ -641,9 +436,9 @@ def lineage(
     late = f"; interrupted, {len(traced.unread)} files not read whole" if traced.interrupted else ""
     told = traced.told
     if told.reason:
-        _say(f"hunt: {told.reason}")
+        say(f"hunt: {told.reason}")
     blind = "" if told.hosts_ran else "; nothing could be told: no host logged process starts"
-    _say(f"hunt: {said}{blind}{late}{_UNREAD if traced.problems else ''}")
+    say(f"hunt: {said}{blind}{late}{_UNREAD if traced.problems else ''}")
     code = INTERRUPTED if traced.interrupted else BAD_REQUEST if blind else DAMAGED if traced.problems else OK
     journal.close(exit_code=code)
     sys.exit(code)
@@ -656,10 +451,10 @@ def lineage(
     help="Logs of the same machine: their events are not repeated, their templates tell what single records mean; "
     "again for more.",
 )  # fmt: skip
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder for the events.")
-@_unpacking
-@_JOBS
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@options.out("Folder for the events.", required=True)
+@options.unpacking
+@options.JOBS
+@options.QUIET
 def carve(raw: tuple[Path, ...], live: tuple[Path, ...], out: Path, opening: Opening, jobs: int, quiet: bool) -> None:
     """Find event logs in raw data: images, page files, memory dumps, free space.
 
@@ -684,13 +479,13 @@ def carve(raw: tuple[Path, ...], live: tuple[Path, ...], out: Path, opening: Ope
         said += f"; {carved.live} more are live"
     if carved.problems:
         said += f"{_UNREAD} ({len(carved.problems)} problems: problems.csv)"
-    _say(f"hunt: {said}")
+    say(f"hunt: {said}")
     sys.exit(DAMAGED if carved.problems else OK)
 
 
 @main.command(epilog="Example: hunt verify samples/logs")
-@_EVIDENCE
-@_unpacking
+@options.EVIDENCE
+@options.unpacking
 @click.option("--quiet", is_flag=True, help="No list of the differences that known faults explain.")
 def verify(evidence: tuple[Path, ...], quiet: bool, opening: Opening) -> None:
     """Read EVIDENCE with two parsers that share little code, and print every difference.
@@ -717,37 +512,58 @@ def verify(evidence: tuple[Path, ...], quiet: bool, opening: Opening) -> None:
     known = sum(len(comparison.differences) for comparison in comparisons) - bad
     records = sum(comparison.records for comparison in comparisons)
     said = f"{bad} differences in {records} records of {len(comparisons)} logs; {known} more are known faults"
-    _say(f"hunt: {said}{_UNREAD if unread else ''}")
+    say(f"hunt: {said}{_UNREAD if unread else ''}")
     sys.exit(DAMAGED if unread else FOUND if bad else OK)
 
 
 @main.command("queries", epilog="Example: hunt queries")
-def list_queries() -> None:
-    """List the queries: id, severity, techniques, title."""
-    for query in registry.queries():
-        found = query.hunt
-        click.echo(f"{found.id}\t{found.severity}\t{','.join(found.attack)}\t{found.title}")
+@options.formats(["table", "jsonl"])
+def list_queries(shown: str) -> None:
+    """Show what is covered: the ATT&CK matrix, and each query with the evidence that it needs."""
+    from hunt.output import _catalogue
+
+    with _printing() as stdout:
+        _catalogue.write([query.hunt for query in registry.queries()], shown, stdout)
 
 
 @main.command(epilog="Example: hunt show outlook-script-host")
 @click.argument("query")
 def show(query: str) -> None:
-    """Show what QUERY looks for, what looks alike, and when it is blind."""
-    (selected,) = registry.select([query])
-    found = selected.hunt
-    click.echo(f"{found.id}: {found.title}\nseverity {found.severity}, risk {found.risk_score}\n\n{found.doc}")
+    """Show what QUERY looks for, what looks alike, and when it is blind: an id, a rule file, a folder of them."""
+    from hunt.output import _rules
+    from hunt.rules.choose import choose
+
+    with _printing() as stdout:
+        _rules.show(choose([query]), stdout)
+
+
+@main.command(epilog="Example: hunt explain 'process where process.name : \"outlook.exe\"'")
+@click.argument("query")
+def explain(query: str) -> None:
+    """Explain how QUERY is run: an id of ours, a rule file, a folder of them, or a query in EQL.
+
+    Which events and fields are read, what every step asks of them, what can't be told; or why it can't be run. Exit
+    code 2 if no part of it can be.
+    """
+    from hunt.output import _rules
+    from hunt.rules.choose import explained
+
+    chosen = explained(query)
+    with _printing() as stdout:
+        _rules.explain(chosen, stdout)
+    sys.exit(OK if chosen.queries else BAD_REQUEST)
 
 
 @main.command("show-finding", epilog="Example: hunt show-finding f267b335559e4ea7 samples/logs/sysmon-others.evtx")
 @click.argument("finding", metavar="ID")
-@click.argument("evidence", nargs=-1, type=click.Path(path_type=Path))
+@options.EVIDENCE_IF_ANY
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), metavar="OUT",
     help="The folder that `hunt run EVIDENCE -o OUT` has written; EVIDENCE is not needed then.",
 )  # fmt: skip
-@_unpacking
-@_JOBS
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@options.unpacking
+@options.JOBS
+@options.QUIET
 def show_finding(
     finding: str, evidence: tuple[Path, ...], out: Path | None, jobs: int, quiet: bool, opening: Opening
 ) -> None:
@@ -763,7 +579,7 @@ def show_finding(
     if out:
         told = _story.read(out, finding)
         for name in _story.altered(out):
-            _say(f"hunt: {out / name} is not what the run wrote, by its manifest.json")
+            say(f"hunt: {out / name} is not what the run wrote, by its manifest.json")
         with _printing() as stdout:
             _story.write(told, stdout)
         return
@@ -773,7 +589,9 @@ def show_finding(
     with bar(quiet) as shown_bar:
         report = pipeline.run(pipeline.Request(evidence, jobs=jobs, opening=opening, stories=True), shown_bar)
     with _printing() as stdout:
-        code = _finish(report, (), None)  # before an id that is not there is said: it may be in what could not be read
+        code = _finish(
+            report, False, None
+        )  # before an id that is not there is said: it may be in what could not be read
         _story.write(_story.of_report(report, finding), stdout)
     sys.exit(code)
 

@@ -3,36 +3,82 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import polars as pl
 
+from hunt import schema
 from hunt.events import printed
 from hunt.evidence import Collection
-from hunt.model import Batch, Evidence, Parser
+from hunt.model import ALL_COLUMNS, Batch, EventType, Evidence, Parser, Wants
 
 Reader = Callable[[Parser, Evidence, Sequence[int]], Batch]  # as Parser.records; raises OSError
+Sweep = Callable[[Parser, Evidence, Wants], Iterator[Batch]]  # a whole file
+Seen = Callable[[pl.DataFrame], pl.Series]  # `fields` of events as hunts have read them
+
+# Events of one file: one by one they take a millisecond or two each, so for more of them the file is decoded again.
+MANY = 2000
 
 
-def complete(events: pl.DataFrame, collected: Collection, read: Reader) -> pl.DataFrame:
+def complete(
+    events: pl.DataFrame, collected: Collection, read: Reader, seen: Seen | None = None, sweep: Sweep | None = None
+) -> pl.DataFrame:
     """EVENT_COLUMNS with `fields` as the first of each event's sources has them, all of them.
 
-    What can't be read a second time keeps the fields that the hunt has seen.
+    What can't be read a second time keeps what it has, or else what `seen` tells of it. Without `sweep` every event is
+    read by itself, however many there are.
     """
     files = {item.source: (item, parser) for item, parser in collected.files}
     first = pl.col("sources").list.first()
-    places = events.select(path=first.struct.field("path"), offset=first.struct.field("offset"))
+    places = events.select("channel", "event_id", path=first.struct.field("path"), offset=first.struct.field("offset"))
     fields: dict[tuple[str, int], str] = {}
-    for (path,), rows in places.drop_nulls().unique(maintain_order=True).group_by("path", maintain_order=True):
-        if path not in files:
-            continue
-        item, parser = files[str(path)]
-        try:
-            batch = read(parser, item, rows["offset"].to_list())
-        except OSError:
-            continue
-        for kind, frame in batch.frames.items():
-            for offset, shown in zip(frame["offset"], printed(frame, kind.event_id), strict=True):
-                fields[item.source, offset] = json.dumps(shown, ensure_ascii=False)
-    known = [fields.get((path, offset)) for path, offset in places.iter_rows()]
-    return events.with_columns(pl.coalesce(pl.Series("known", known, dtype=pl.String), "fields").alias("fields"))
+    for (path,), rows in places.drop_nulls("path").group_by("path", maintain_order=True):
+        if path in files:
+            item, parser = files[str(path)]
+            for batch in _batches(item, parser, rows, read, sweep):
+                fields.update(((item.source, offset), text) for offset, text in _texts(batch))
+    known = [fields.get(place) for place in places.select("path", "offset").iter_rows()]
+    told = events.select(pl.coalesce(pl.Series("known", known, dtype=pl.String), "fields").alias("fields"))["fields"]
+    lost = told.is_null().arg_true()
+    if seen and lost.len():
+        told = told.scatter(lost, seen(events[lost]))
+    return events.with_columns(told.alias("fields"))
+
+
+def _texts(batch: Batch) -> Iterator[tuple[int, str]]:
+    for kind, frame in batch.frames.items():
+        for offset, shown in zip(frame["offset"], printed(frame, kind.event_id), strict=True):
+            yield offset, json.dumps(shown, ensure_ascii=False)
+
+
+def _batches(item: Evidence, parser: Parser, rows: pl.DataFrame, read: Reader, sweep: Sweep | None) -> Iterator[Batch]:
+    """The events of a file at these places (channel, event_id, offset), with all of their fields."""
+    offsets = rows["offset"].drop_nulls().unique().sort()
+    if sweep and offsets.len() > MANY:
+        kinds = rows.select("channel", "event_id").unique().iter_rows()
+        wants = Wants({EventType(channel, event_id).key: ALL_COLUMNS for channel, event_id in kinds})
+        met = [offsets.clear()]
+        for batch in sweep(parser, item, wants):
+            few = {kind: _ordered(frame.filter(pl.col("offset").is_in(offsets.implode()))) for kind, frame in
+                   batch.frames.items()}  # fmt: skip
+            met += [frame["offset"] for frame in few.values()]
+            yield Batch(few, batch.census)
+        # What has no place in a whole file, such as stale records; not all if the sweep was ended.
+        offsets = offsets.filter(~offsets.is_in(pl.concat(met).implode())).head(MANY)
+    try:
+        yield from (read(parser, item, part) for part in _in_turns(offsets.to_list()))
+    except OSError:
+        return
+
+
+def _ordered(frame: pl.DataFrame) -> pl.DataFrame:
+    """With its own fields by name: what comes first depends on which part of a file was decoded with which."""
+    named = (*schema.CORE, *schema.SYSTEM)
+    return frame.select(*(c for c in named if c in frame.columns), *sorted(set(frame.columns) - set(named)))
+
+
+_AT_ONCE = 500  # records: parsers look for each of them in every part of the file that any of them lies in
+
+
+def _in_turns(offsets: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (offsets[begin : begin + _AT_ONCE] for begin in range(0, len(offsets), _AT_ONCE))

@@ -10,7 +10,7 @@ from hunt import schema
 from hunt.duplicates import SOURCES, once
 from hunt.lineage.processes import DERIVED, processes
 from hunt.lineage.requesters import Requesters, requesters
-from hunt.model import Batch, EventType, Need, Settings, Wants
+from hunt.model import ALL_COLUMNS, ANY_CHANNEL, ANY_ID, Batch, EventType, Need, Settings, Wants, wider
 
 
 class Events:
@@ -23,6 +23,7 @@ class Events:
         self._ready: dict[tuple[str, int], pl.DataFrame] = {}
         self._census: list[pl.DataFrame] = []
         self._recovered: list[pl.DataFrame] = []
+        self._met: dict[bool, pl.DataFrame] = {}
         self._expected: dict[tuple[str, int], set[str]] = {}
         self._processes: pl.DataFrame | None = None
         self._requesters: Requesters | None = None
@@ -45,6 +46,7 @@ class Events:
 
     def count(self, batch: Batch) -> None:
         """Take in which events there are, without the events."""
+        self._met.clear()
         self._census.append(batch.census)
         for frame in batch.frames.values():
             if frame["recovered"].any():  # stale records are in no census
@@ -104,15 +106,25 @@ class Events:
     def hosts(self, kind: EventType | None = None, live: bool = False) -> tuple[str, ...]:
         """Hosts that have events (of one type), as first printed, sorted; names that differ in case are one.
 
-        `live`: not those that have recovered ones alone.
+        `live`: not those that have recovered ones alone. A kind of ANY_ID stands for all of its channel.
         """
-        counted = self.census().select("host", "channel", "event_id")
-        met = pl.concat([counted, *([] if live else self._recovered)]).drop_nulls("host")
+        met = self._of_hosts(live)
         if kind:
             channel, event_id = kind.key
-            met = met.filter(pl.col("channel").fill_null("").str.to_lowercase() == channel, event_id=event_id)
+            if channel != ANY_CHANNEL:
+                met = met.filter(pl.col("channel") == channel)
+            if event_id != ANY_ID:
+                met = met.filter(event_id=event_id)
         firsts = met.group_by(pl.col("host").str.to_lowercase().alias("key")).agg(pl.col("host").min())
         return tuple(firsts.sort("key")["host"])
+
+    def _of_hosts(self, live: bool) -> pl.DataFrame:
+        """Which host has events of which channel, in lower case, and id, each once: asked for often."""
+        if live not in self._met:
+            counted = self.census().select("host", "channel", "event_id")
+            met = pl.concat([counted, *([] if live else self._recovered)]).drop_nulls("host")
+            self._met[live] = met.with_columns(pl.col("channel").fill_null("").str.to_lowercase()).unique()
+        return self._met[live]
 
     def unparsed(self) -> int:
         """How many values did not fit their column's type, over the distinct events."""
@@ -122,7 +134,8 @@ class Events:
         if kind.key not in self._ready:
             batches = self._batches.get(kind.key)
             met = once(_joined(batches, kind)) if batches else _none(kind)
-            self._ready[kind.key] = _complete(met, kind, self._expected.get(kind.key, set()))
+            expected = [columns for key in wider(kind) for columns in self._expected.get(key, ())]
+            self._ready[kind.key] = _complete(met, kind, set(expected) - ALL_COLUMNS)
         return self._ready[kind.key]
 
 

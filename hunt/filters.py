@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from hunt.errors import HuntError, QueryError
-from hunt.model import Hunt, QueryResult, Wants
+from hunt.model import ANY_CHANNEL, Hunt, QueryResult, Wants
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,7 +78,8 @@ class Filters:
         """Without the event types of channels that are hidden."""
         if not self.channels or wants.types is None:
             return wants
-        return Wants({key: columns for key, columns in wants.types.items() if self.shows_channel(key[0])})
+        shown = {c: v for c, v in wants.types.items() if c[0] == ANY_CHANNEL or self.shows_channel(c[0])}
+        return Wants(shown, self.channels)
 
     def shows_channel(self, channel: str) -> bool:
         return not self.channels or any(_alike(channel, pattern) for pattern in self.channels)
@@ -91,6 +92,10 @@ class Filters:
         """A query's result, not evaluable if --channel hides what it needs."""
         required = [need.channel for need in hunt.needs if not self.shows_channel(need.channel)]
         helpful = [need.channel for need in hunt.helps if not self.shows_channel(need.channel)]
+        for group in hunt.any_of:
+            channels = dict.fromkeys(need.channel for need in group)
+            hidden = [channel for channel in channels if channel != ANY_CHANNEL and not self.shows_channel(channel)]
+            (required if len(hidden) == len(channels) else helpful).extend(hidden)
         said = "; ".join(f"{channel} is hidden by --channel" for channel in dict.fromkeys((*required, *helpful)))
         if not said:
             return result

@@ -12,6 +12,7 @@ from hunt import schema
 from hunt.duplicates import SOURCES
 from hunt.events import printed
 from hunt.model import Case, Hunt
+from hunt.rules.model import RuleError
 
 TEXTS = pl.List(pl.String)
 
@@ -74,6 +75,10 @@ REFERENCE = pl.Struct(
     }
 )
 
+# With the first place where the event stands: rules know which one they matched, and where there are no record ids all
+# events of the same moment would be taken for it.
+PLACED = pl.Struct({**dict(REFERENCE), "source": pl.String, "offset": pl.UInt64})
+
 # events.csv, one row per event of a finding.
 EVENT_COLUMNS: Mapping[str, pl.DataType] = {
     "finding_id": pl.String(),
@@ -97,43 +102,72 @@ def reference(step: int, suffix: str = "") -> pl.Expr:
 
 
 def gather(
-    case: Case, hunts: Iterable[Hunt], tell: Callable[[Hunt, int], None] | None = None
+    case: Case,
+    hunts: Iterable[Hunt],
+    tell: Callable[[Hunt, int], None] | None = None,
+    fields: bool = True,
+    failed: Callable[[Hunt, RuleError], None] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(findings, their events) of all hunts: COLUMNS and EVENT_COLUMNS, both sorted and so the same on every run.
 
-    `tell` hears how many findings each hunt has, as soon as it is done.
+    `tell` hears how many findings each hunt has, as soon as it is done; `failed` of a rule that can't be evaluated on
+    this evidence, which else raises RuleError. Without `fields` that column is null: who reads the events again needs
+    `seen` for few of them.
     """
-    findings, events = [], []
+    matches = [pl.DataFrame(schema={**COLUMNS, "events": pl.List(PLACED)})]
     for hunt in hunts:
-        found = _matches(hunt, hunt.find(case).collect())
+        try:
+            found = hunt.find(case).collect()
+        except RuleError as error:
+            if not failed:
+                raise
+            failed(hunt, error)
+            continue
         if found.height:
-            met = _events(case, found)
-            findings.append(_marked(_with_sources(found, met), met))
-            events.append(met)
+            matches.append(_matches(hunt, found))
         if tell:
             tell(hunt, found.height)
-    return _sorted(findings, COLUMNS, "start", "end", "host", "query", "finding_id"), _sorted(
-        events, EVENT_COLUMNS, "finding_id", "step", "time", "channel", "record_id"
+    found = pl.concat(matches)
+    events = _events(case, found)
+    told = _marked(_with_sources(found, events), events)
+    if fields:
+        events = events.with_columns(seen(case, events).alias("fields"))
+    return (
+        told.select(*COLUMNS).sort("start", "end", "host", "query", "finding_id"),
+        events.select(*EVENT_COLUMNS).sort("finding_id", "step", "time", "channel", "record_id"),
     )
 
 
-def _sorted(parts: list[pl.DataFrame], columns: Mapping[str, pl.DataType], *by: str) -> pl.DataFrame:
-    return pl.concat([pl.DataFrame(schema=columns), *(part.select(*columns) for part in parts)]).sort(by)
-
-
 def _matches(hunt: Hunt, found: pl.DataFrame) -> pl.DataFrame:
-    """A hunt's rows with all of COLUMNS, what the hunt says of every match, and their ids."""
+    """A hunt's rows with all of COLUMNS, what the hunt says of every match, their ids and `events`."""
     said = {
         "title": pl.lit(hunt.title),
         "severity": pl.lit(hunt.severity.value),
         "risk_score": pl.lit(hunt.risk_score),
         "techniques": pl.lit(list(hunt.attack), TEXTS),
+        "reason": pl.lit(hunt.title),
     }
     ids = [finding_id(hunt.id, events) for events in found["events"].to_list()]
     said |= {"query": pl.lit(hunt.id), "finding_id": pl.lit(pl.Series(ids, dtype=pl.String))}
-    absent = {c: said.get(c, pl.lit(None)) for c in COLUMNS if c not in found.columns}
-    complete = found.with_columns(value.alias(c) for c, value in absent.items())
-    return complete.with_columns(pl.col(c).cast(dtype) for c, dtype in COLUMNS.items())
+    complete = found.select(
+        *(
+            (pl.col(c) if c in found.columns else said.get(c, pl.lit(None))).cast(t).alias(c)
+            for c, t in COLUMNS.items()
+        ),
+        _placed(found).alias("events"),
+    )
+    if not hunt.limits:
+        return complete
+    return complete.with_columns(pl.concat_str("reason", pl.lit("; ".join(hunt.limits)), separator="; "))
+
+
+def _placed(found: pl.DataFrame) -> pl.Expr:
+    """`events` as PLACED; hunts need not say where the events stand."""
+    there = set(found["events"].list.explode().struct.fields)
+    named = pl.element().struct.field
+    values = (named(f.name) if f.name in there else pl.lit(None) for f in PLACED.fields)
+    struct = pl.struct(v.cast(f.dtype).alias(f.name) for v, f in zip(values, PLACED.fields, strict=True))
+    return pl.col("events").list.eval(struct)
 
 
 def finding_id(query: str, events: Iterable[Mapping[str, object]]) -> str:
@@ -143,17 +177,38 @@ def finding_id(query: str, events: Iterable[Mapping[str, object]]) -> str:
 
 
 def _events(case: Case, found: pl.DataFrame) -> pl.DataFrame:
-    """EVENT_COLUMNS and `recovered` for every event that the matches name, looked up in its frame."""
-    named = found.select("finding_id", pl.col("events").cast(pl.List(REFERENCE))).explode("events").unnest("events")
-    parts = []
+    """EVENT_COLUMNS and `recovered` for every event that the matches name, looked up in its frame; `fields` null."""
+    named = found.select("finding_id", "events").explode("events").unnest("events").cast(pl.Schema(_NAMED))
+    parts = [pl.DataFrame(schema={**EVENT_COLUMNS, "recovered": pl.Boolean()})]
     for (channel, event_id), refs in named.group_by("channel", "event_id", maintain_order=True):
-        frame = case.frame(str(channel), int(str(event_id))).drop("channel", "event_id")
-        met = refs.lazy().join(frame, on=["host", "record_id", "time"], how="left", nulls_equal=True).collect()
-        rows = met.drop("finding_id", "step")
-        fields = [json.dumps(row, ensure_ascii=False) for row in printed(rows, int(str(event_id)))]
-        kept = met.with_columns(fields=pl.Series(fields, dtype=pl.String))
-        parts.append(kept.select(*EVENT_COLUMNS, "recovered"))
+        frame = case.frame(str(channel), int(str(event_id))).select(*_KEYS, *_PLACE, "sources", "recovered")
+        for placed, keys in ((True, [*_KEYS, *_PLACE]), (False, _KEYS)):
+            own = refs.lazy().filter(pl.col("source").is_not_null() == placed)
+            met = own.join(frame, on=keys, how="left", nulls_equal=True, maintain_order="left").collect()
+            parts.append(met.with_columns(_NO_FIELDS).select(*EVENT_COLUMNS, "recovered"))
     return pl.concat(parts)
+
+
+_KEYS = ["host", "record_id", "time"]
+_PLACE = ["source", "offset"]
+_NAMED = {"finding_id": pl.String(), **PLACED.to_schema()}
+_NO_FIELDS = pl.lit(None, pl.String).alias("fields")
+
+
+def seen(case: Case, events: pl.DataFrame) -> pl.Series:
+    """`fields` of events as far as hunts have read them: JSON, null where the case has no such event."""
+    told = pl.Series("fields", [None], dtype=pl.String).new_from_index(0, events.height)
+    first = pl.col("sources").list.first().struct
+    places = (first.field("path").alias("source"), first.field("offset"))
+    rows = events.select("channel", "event_id", *_KEYS, *places).with_row_index("_asked")
+    keys = [*_KEYS, *_PLACE]
+    for (channel, event_id), own in rows.group_by("channel", "event_id", maintain_order=True):
+        frame = case.frame(str(channel), int(str(event_id))).drop("channel", "event_id")
+        asked = own.drop("channel", "event_id").lazy()
+        met = asked.join(frame, on=keys, how="inner", nulls_equal=True).unique("_asked", keep="first").collect()
+        texts = [json.dumps(row, ensure_ascii=False) for row in printed(met.drop("_asked"), int(str(event_id)))]
+        told = told.scatter(met["_asked"], pl.Series(texts, dtype=pl.String))
+    return told
 
 
 # What is left of a finding's confidence if events of it are recovered: deleted or overwritten data may be torn.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, runtime_checkable
 
@@ -27,6 +28,11 @@ class EventType(NamedTuple):
     def key(self) -> tuple[str, int]:
         """What two spellings of the same channel have in common: Windows compares channel names without case."""
         return self.channel.lower(), self.event_id
+
+    def holds(self, key: tuple[str, int]) -> bool:
+        """Whether events of this `key` are of this type, which may stand for more than one (ANY_ID)."""
+        channel, event_id = self.key
+        return channel in (key[0], ANY_CHANNEL) and event_id in (key[1], ANY_ID)
 
 
 class Severity(StrEnum):
@@ -94,17 +100,38 @@ class Progress:
 
 
 ALL_COLUMNS: frozenset[str] = frozenset({"*"})
+# In a Need, and so in Wants: every event of a channel, and events of every channel.
+ANY_ID = -1
+ANY_CHANNEL = "*"
+
+
+def wider(kind: EventType) -> tuple[tuple[str, int], ...]:
+    """The key of an event type, and those that stand for it among others: narrowest first, of ANY_CHANNEL last."""
+    channel, event_id = kind.key
+    return (channel, event_id), (channel, ANY_ID), (ANY_CHANNEL, event_id), (ANY_CHANNEL, ANY_ID)
 
 
 @dataclass(frozen=True, slots=True)
 class Wants:
-    """What is to be decoded: columns by `EventType.key`; None: all columns of all event types."""
+    """What is to be decoded: columns by `EventType.key`; None: all columns of all event types.
+
+    A key may stand for more than one event type: see `wider`.
+    """
 
     types: Mapping[tuple[str, int], frozenset[str]] | None = None
+    channels: tuple[str, ...] = ()  # of which channels ANY_CHANNEL takes events: patterns, without case; none: all
 
     def of(self, kind: EventType) -> frozenset[str] | None:
         """The columns wanted of an event type, or ALL_COLUMNS; None if it is not wanted at all."""
-        return ALL_COLUMNS if self.types is None else self.types.get(kind.key)
+        if self.types is None:
+            return ALL_COLUMNS
+        keys = wider(kind)
+        if self.channels and not any(fnmatchcase(kind.key[0], pattern.lower()) for pattern in self.channels):
+            keys = keys[:2]
+        asked = [columns for key in keys if (columns := self.types.get(key)) is not None]
+        if not asked:
+            return None
+        return ALL_COLUMNS if any(columns >= ALL_COLUMNS for columns in asked) else frozenset().union(*asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +267,16 @@ class Settings:
     """What the user may change about hunts. None: the hunt's own default."""
 
     window_s: float | None = None  # seconds between the first and the last event of a match, inclusive
+    min_grade: str | None = None  # A to F: the worst grade at which rules are told who requested a process
 
 
 class Case(Protocol):
     """The events of all evidence, as a hunt sees them."""
 
     settings: Settings
+
+    def types(self) -> tuple[EventType, ...]:
+        """The event types met, sorted."""
 
     def frame(self, channel: str, event_id: int) -> pl.LazyFrame:
         """The distinct events of one type: the columns of `schema`, those met, and `sources`; empty if none were."""
@@ -287,11 +318,13 @@ class Hunt:
     instead: tuple[Need, ...] = ()  # where a host lacks some of `needs`, all of these do
     unknowns: tuple[Unknown, ...] = ()
     of_starts: bool = False  # findings are starts, whoever asked for them: how sure that is hides none
+    any_of: tuple[tuple[Need, ...], ...] = ()  # of each of these at least one is needed, besides all of `needs`
+    limits: tuple[str, ...] = ()  # what it can't tell on any evidence: half sentences for the analyst
 
     @property
     def wanted(self) -> tuple[Need, ...]:
         """Everything it reads: what is to be decoded for it."""
-        return (*self.needs, *self.reads, *self.instead)
+        return (*self.needs, *self.reads, *self.instead, *(need for group in self.any_of for need in group))
 
 
 class Status(StrEnum):
@@ -299,7 +332,14 @@ class Status(StrEnum):
 
     RAN = "ran"
     PARTLY = "partly"
-    NOT_EVALUABLE = "not_evaluable"
+    NOT_EVALUABLE = "not_evaluable"  # the evidence, or all that events can hold, lacks what it needs
+    UNSUPPORTED = "unsupported"  # we can't run what it says
+    INVALID = "invalid"  # it is no rule that its language allows
+
+    @property
+    def able(self) -> bool:
+        """Whether it ran at all."""
+        return self in (Status.RAN, Status.PARTLY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,12 +355,10 @@ class QueryResult:
     hosts_not_evaluable: tuple[str, ...]
     findings: int
 
-    def unable(self, reason: str) -> QueryResult:
+    def unable(self, reason: str, status: Status = Status.NOT_EVALUABLE) -> QueryResult:
         """The same query, not evaluable on any host."""
         everywhere = tuple(sorted({*self.hosts_ran, *self.hosts_not_evaluable}, key=str.lower))
-        return replace(
-            self, status=Status.NOT_EVALUABLE, reason=reason, hosts_ran=(), hosts_not_evaluable=everywhere, findings=0
-        )
+        return replace(self, status=status, reason=reason, hosts_ran=(), hosts_not_evaluable=everywhere, findings=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,3 +394,4 @@ class Report:
     coverage: pl.DataFrame | None = None  # coverage.FACTS; None: nobody looked
     allowed: Mapping[str, object] | None = None  # what the allowlist says and did, for the manifest
     story: pl.DataFrame | None = None  # story.COLUMNS; None: nobody asked
+    left_out: int = 0  # rules that --level, --status and --tag leave out

@@ -39,14 +39,16 @@ from hunt.model import (
     Opening,
     Parser,
     Problem,
+    QueryResult,
     Reading,
     Report,
     Settings,
-    Status,
     Tally,
     Wants,
 )
 from hunt.recovered import Recovered
+from hunt.rules.choose import Chosen, RuleFilter, choose
+from hunt.rules.model import RuleError
 from hunt.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ class Request:
     """What the user asks of `hunt run`."""
 
     evidence: Sequence[Path]
-    queries: Sequence[str] = ()  # ids; none: all of ours
+    queries: Sequence[str] = ()  # ids, rule files, folders of rules; none: all of ours
     settings: Settings = field(default_factory=Settings)
     out: Path | None = None
     jobs: int = 1
@@ -70,6 +72,8 @@ class Request:
     carve: Sequence[Path] = ()  # raw data: what is carved out of it joins the evidence
     allowed: allow.Allowlist = field(default_factory=allow.Allowlist)
     stories: bool = False  # told even if nothing is written
+    rules: RuleFilter = field(default_factory=RuleFilter)
+    eql: str | None = None  # a query that was typed, in the place of `queries`
 
 
 def run(request: Request, watcher: Watcher | None = None) -> Report:
@@ -78,20 +82,28 @@ def run(request: Request, watcher: Watcher | None = None) -> Report:
     An interrupt while reading or hunting ends the run in order: what was read by then is reported.
     """
     watcher = watcher or Watcher()
-    queries = registry.select(request.queries)
-    isolation.bound(request.bounds)
     clock = _Clock(watcher)
+    chosen = _choose(request, watcher)
+    clock.done("rules")
+    isolation.bound(request.bounds)
     with interrupts.listening() as stop, collect(request.evidence, request.opening, request.out) as logs:
         collected = raw.joined(logs, request.carve)
         clock.done("collect")
         for problem in collected.problems:
             watcher.problem(problem)
         return isolation.attempts(
-            lambda guard: _report(request, queries, collected, guard, watcher, clock),
+            lambda guard: _report(request, chosen, collected, guard, watcher, clock),
             request.bounds,
             stop,
             watcher.note,
         )
+
+
+def _choose(request: Request, watcher: Watcher) -> Chosen:
+    chosen = choose(request.queries, request.rules, request.eql)
+    for note in chosen.notes():
+        watcher.note(note)
+    return chosen
 
 
 def collect(
@@ -107,12 +119,13 @@ def collect(
 
 def _report(
     request: Request,
-    queries: Sequence[registry.Query],
+    chosen: Chosen,
     collected: evidence.Collection,
     guard: Guard,
     watcher: Watcher,
     clock: _Clock,
 ) -> Report:
+    queries = chosen.queries
     wanted = [need for query in queries for need in query.hunt.wanted]
     telling = request.stories or request.out is not None
     wanted += [*request.allowed.needs(), *(story.NEEDS if telling else ())]
@@ -127,30 +140,34 @@ def _report(
                 watcher.note(absent)
 
         shows = request.filters.shows_channel
-        results = [request.filters.hidden(q.hunt, coverage.evaluate(events, seen, q, shows)) for q in queries]
-        able = [q.hunt for q, r in zip(queries, results, strict=True) if r.status is not Status.NOT_EVALUABLE]
+        evaluated = coverage.evaluate_all(events, seen, queries, shows)
+        results = [request.filters.hidden(q.hunt, r) for q, r in zip(queries, evaluated, strict=True)]
+        able = [q for q, r in zip(queries, results, strict=True) if r.status.able]
+        clock.done("coverage")
         turns = _Turns(able, guard, watcher, clock)
-        found, of_findings = findings.gather(events, turns, turns.tell)
+        found, of_findings = findings.gather(events, turns, turns.tell, fields=False, failed=turns.fail)
+        clock.done("findings")
         found = request.allowed.mark(found, events)
         of_starts = [query.hunt.id for query in queries if query.hunt.of_starts]
         shown, of_shown, hidden = request.filters.apply(found, of_findings, of_starts)
-        complete = _read_again(of_shown, collected, guard)
+        complete = _read_again(of_shown, collected, guard, partial(findings.seen, events), request.jobs)
         clock.done("details")
         told = None
         if telling and not guard.stop.requested:
             told = story.tell(shown, found, events, partial(_read_again, collected=collected, guard=guard), shows)
             clock.done("story")
-        results = [r.unable("interrupted before it ran") if r.query in turns.left else r for r in results]
+        results = [turns.judge(result) for result in results]
         counted = [*filters.count_hidden(coverage.count(results, shown), hidden, request.filters.named())]
         unread = tuple(sorted((*collected.problems, *problems, *guard.problems), key=_place))
         unknown = [*coverage.unknown(events, queries)]
         counted = [*coverage.with_unknown(counted, queries, unknown)]
-        covered = coverage.facts(events, seen, unread, queries, results, tallies, unknown, shows)
+        unusable = chosen.results(events.hosts())
+        covered = coverage.facts(events, seen, unread, queries, results, tallies, unknown, shows, unusable)
         clock.done("coverage")
         report = Report(
             findings=shown,
             events=complete,
-            queries=tuple(counted),
+            queries=(*counted, *unusable),
             problems=unread,
             tallies=tallies,
             skipped=collected.skipped,
@@ -163,7 +180,8 @@ def _report(
                 **request.options,
             },
             containers=collected.containers,
-            rules={q.hunt.id: hashlib.sha256(q.path.read_bytes()).hexdigest() for q in queries if q.path},
+            rules={**_hashes(queries), **chosen.sha256},
+            left_out=chosen.left_out,
             hidden=hidden,
             interrupted=guard.stop.requested,
             unread=tuple(guard.unread),
@@ -180,8 +198,25 @@ def _report(
     return report
 
 
-def _read_again(events: pl.DataFrame, collected: evidence.Collection, guard: Guard) -> pl.DataFrame:
-    complete = details.complete(events, collected, guard.records)
+def _hashes(queries: Iterable[registry.Query]) -> dict[str, str]:
+    ours = ((query.hunt.id, query.path) for query in queries if query.ours)
+    return {id_: hashlib.sha256(path.read_bytes()).hexdigest() for id_, path in ours if path}
+
+
+def _read_again(
+    events: pl.DataFrame,
+    collected: evidence.Collection,
+    guard: Guard,
+    seen: details.Seen | None = None,
+    jobs: int = 1,
+) -> pl.DataFrame:
+    def sweep(parser: Parser, item: Evidence, wants: Wants) -> Iterator[Batch]:
+        before = len(guard.unread)
+        parts = guard.read(parser, [item], Reading(wants, jobs))
+        yield from (part for part in parts if isinstance(part, Batch))
+        del guard.unread[before:]  # an interrupt: all of it was read, once
+
+    complete = details.complete(events, collected, guard.records, seen, sweep)
     pulse.beat(pulse.Phase.ENDING)  # what follows reads nothing, and may take longer than a file
     return complete
 
@@ -268,6 +303,7 @@ class Covered:
     """What `cover` found."""
 
     facts: pl.DataFrame  # coverage.FACTS
+    queries: tuple[QueryResult, ...]
     tallies: tuple[Tally, ...]
     problems: tuple[Problem, ...]
     skipped: tuple[str, ...]  # files met in folders whose content no parser knows
@@ -279,7 +315,8 @@ class Covered:
 def cover(request: Request, watcher: Watcher | None = None) -> Covered:
     """Read all evidence and say what the queries could have seen in it, without running them. Raises HuntError."""
     watcher = watcher or Watcher()
-    queries = registry.select(request.queries)
+    chosen = _choose(request, watcher)
+    queries = chosen.queries
     isolation.bound(request.bounds)
     with (
         interrupts.listening() as stop,
@@ -289,7 +326,7 @@ def cover(request: Request, watcher: Watcher | None = None) -> Covered:
         def attempt(guard: Guard) -> Covered:
             parts = [part for query in queries for part in query.hunt.unknowns]
             few = Events(need for part in parts for need in part.reads)
-            needs = [need for query in queries for need in (*query.hunt.needs, *query.hunt.instead)]
+            needs = [need for query in queries for need in coverage.required(query.hunt)]
             events = Events((*needs, *(need for part in parts for need in part.reads)))
             seen = coverage.Seen(events.wants())
 
@@ -301,11 +338,13 @@ def cover(request: Request, watcher: Watcher | None = None) -> Covered:
                 reading = Reading(seen.wants(), request.jobs, request.slack)
                 tallies, problems = read(collected, reading, seen.before(take), watcher, guard)
                 unread = tuple(sorted((*collected.problems, *problems, *guard.problems), key=_place))
-                results = [coverage.evaluate(events, seen, query) for query in queries]
+                results = coverage.evaluate_all(events, seen, queries)
                 unknown = [*coverage.unknown(few, queries)]
-                facts = coverage.facts(events, seen, unread, queries, results, tallies, unknown)
+                unusable = chosen.results(events.hosts())
+                facts = coverage.facts(events, seen, unread, queries, results, tallies, unknown, unusable=unusable)
             late = guard.stop.requested, tuple(guard.unread)
-            return Covered(facts, tallies, unread, collected.skipped, events.hosts(), *late)
+            told = (*results, *unusable)
+            return Covered(facts, told, tallies, unread, collected.skipped, events.hosts(), *late)
 
         return isolation.attempts(attempt, request.bounds, stop, watcher.note)
 
@@ -326,40 +365,62 @@ class _Clock:
 
     def __init__(self, watcher: Watcher) -> None:
         self.took: dict[str, float] = {}
+        self._exact: dict[str, float] = {}
         self._watcher = watcher
         self._last = time.monotonic()
 
-    def done(self, step: str) -> None:
+    def done(self, step: str, quiet: bool = False) -> None:
+        """`quiet`: one of thousands, which need no line each in the log."""
         now = time.monotonic()
-        self.took[step] = round(self.took.get(step, 0) + now - self._last, 3)
-        self._watcher.timing(step, now - self._last)
+        self._exact[step] = self._exact.get(step, 0.0) + now - self._last
+        self.took[step] = round(self._exact[step], 3)
+        if not quiet:
+            self._watcher.timing(step, now - self._last)
         self._last = now
+
+
+_TOLD = 100  # rules, of which there may be thousands, that are hunted for between two lines of the log
 
 
 @dataclass(slots=True)
 class _Turns:
     """Hunts one after the other, until an interrupt asks for the end."""
 
-    hunts: Sequence[Hunt]
+    queries: Sequence[registry.Query]
     guard: Guard
     watcher: Watcher
     clock: _Clock
     left: set[str] = field(default_factory=set)  # ids of those that did not run
+    failed: dict[str, RuleError] = field(default_factory=dict)  # by id
     findings: int = 0
+    _ours: bool = True
 
     def __iter__(self) -> Iterator[Hunt]:
         before = self.guard.stop.requested  # then what was read is still hunted in
-        for number, hunt in enumerate(self.hunts):
+        for number, query in enumerate(self.queries):
             if self.guard.stop.requested and not before:
-                self.left.update(hunt.id for hunt in self.hunts[number:])
+                self.left.update(query.hunt.id for query in self.queries[number:])
                 return
             pulse.beat(pulse.Phase.ENDING)
-            self.watcher.hunting(hunt.id, number, len(self.hunts), self.findings)
-            yield hunt
+            if query.ours or number % _TOLD == 0:
+                self.watcher.hunting(query.hunt.id, number, len(self.queries), self.findings)
+            self._ours = query.ours
+            yield query.hunt
 
     def tell(self, hunt: Hunt, findings: int) -> None:
         self.findings += findings
-        self.clock.done(f"query {hunt.id}")
+        # Rules share their work: what the first one took says nothing of it.
+        self.clock.done(f"query {hunt.id}" if self._ours else "rules run", quiet=not self._ours)
+
+    def fail(self, hunt: Hunt, error: RuleError) -> None:
+        self.failed[hunt.id] = error
+
+    def judge(self, result: QueryResult) -> QueryResult:
+        """What became of a query after its turn."""
+        if result.query in self.left:
+            return result.unable("interrupted before it ran")
+        error = self.failed.get(result.query)
+        return result.unable(str(error), error.status) if error else result
 
 
 def _channels(events: Events) -> list[str]:

@@ -129,7 +129,7 @@ def _signed(case: Case, keyed: pl.LazyFrame) -> pl.LazyFrame:
         normal_path(pl.col("Image")).alias("_path"),
         normal_path(pl.col("ImageLoaded")).alias("_loaded"),
         processes.sha256("Hashes").alias("sha256"),
-        *_judged(),
+        *load_judged(),
     )
     judged = loads.filter(pl.col("signature").is_not_null())
     own = _best(judged.filter(pl.col("_loaded") == pl.col("_path")).join(
@@ -149,7 +149,7 @@ def _signed(case: Case, keyed: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _judged() -> list[pl.Expr]:
+def load_judged() -> list[pl.Expr]:
     """signature and signer of an image load (Sysmon 7); null where Sysmon could not tell either.
 
     Seen in real logs: true with Valid, false with Unavailable. `Signed` false with another status, and true with

@@ -10,14 +10,26 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from hunt.coverage.able import Able, Shows, evaluate, evaluate_all, everything, required
 from hunt.coverage.facts import FACTS, Fact, frame
-from hunt.coverage.queries import Shows, count, evaluate, everything, unknown, with_unknown
+from hunt.coverage.queries import by_host, count, unknown, with_unknown
 from hunt.coverage.seen import Seen
 from hunt.events import Events
 from hunt.model import Problem, QueryResult, Tally
 from hunt.registry import Query
 
-__all__ = ["FACTS", "Fact", "Seen", "count", "evaluate", "facts", "unknown", "with_unknown"]
+__all__ = [
+    "FACTS",
+    "Fact",
+    "Seen",
+    "count",
+    "evaluate",
+    "evaluate_all",
+    "facts",
+    "required",
+    "unknown",
+    "with_unknown",
+]
 
 
 def facts(
@@ -29,16 +41,16 @@ def facts(
     tallies: Sequence[Tally],
     more: Sequence[Fact] = (),
     shows: Shows = everything,
+    unusable: Sequence[QueryResult] = (),
 ) -> pl.DataFrame:
     """Everything there is to say of the evidence, as FACTS; sorted, and so the same on every run.
 
-    `more`: what `unknown` told; `shows`: of which channels events are decoded.
+    `more`: what `unknown` told; `shows`: of which channels events are decoded; `unusable`: rules that can't be run.
     """
-    from hunt.coverage import content, damage, logs, outlook
-    from hunt.coverage.queries import by_host
+    from hunt.coverage import content, damage, logs, outlook, rules
 
     census = logs.Census(events.census())
     told = [*census.facts(), *content.facts(seen), *damage.facts(problems, census), *damage.empty(tallies)]
     told += outlook.facts(seen, census)
-    told += [*by_host(queries, results, events, census, seen, told, shows), *more]
+    told += [*by_host(queries, results, Able(events, seen, shows), census, told), *rules.unusable(unusable), *more]
     return frame(told)

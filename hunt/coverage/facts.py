@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from operator import attrgetter
 
 import polars as pl
 
@@ -43,12 +44,13 @@ class Fact:
 
 
 _FIELDS = tuple(Fact.__dataclass_fields__)
+_cells = attrgetter(*_FIELDS)
 
 
 def frame(told: Iterable[Fact]) -> pl.DataFrame:
     """FACTS, sorted by all of them, each once; what does not apply is null."""
     types = {c: pl.Int64() if c in ("start", "end") else d for c, d in FACTS.items()}
-    rows = pl.DataFrame([astuple(fact) for fact in told], schema=[(c, types[c]) for c in _FIELDS], orient="row")
+    rows = pl.DataFrame([_cells(fact) for fact in told], schema=[(c, types[c]) for c in _FIELDS], orient="row")
     typed = rows.select(pl.col(c).cast(dtype) for c, dtype in FACTS.items())
     return typed.with_columns(pl.col(pl.String).replace("", None)).unique().sort(*FACTS, nulls_last=True)
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from hunt import processes, schema
 from hunt.coverage.facts import key
-from hunt.model import SYSMON, Batch, EventType, Need, Wants
+from hunt.model import ALL_COLUMNS, SYSMON, Batch, EventType, Need, Wants
 
 OUTLOOK, NEW_OUTLOOK = "outlook.exe", "olk.exe"
 SECURITY = "Security"
@@ -45,6 +45,7 @@ class Seen:
     def __init__(self, needed: Wants | None = None) -> None:
         """`needed`: what hunts read; of those columns it is told who has values in them."""
         self._needed = dict((needed and needed.types) or {})
+        self._channels = needed.channels if needed else ()
         self._filled: dict[tuple[str, int], dict[str, set[str]]] = {}  # event type -> host -> columns
         self._kept: dict[tuple[str, int], list[pl.DataFrame]] = {}
         self._clocks: list[pl.DataFrame] = []
@@ -54,14 +55,15 @@ class Seen:
         types = dict(self._needed)
         for kind, columns in _KEPT.items():
             types[kind] = types.get(kind, frozenset()) | frozenset(columns)
-        return Wants(types)
+        return Wants(types, self._channels)
 
     def before(self, take: Callable[[Batch], None]) -> Callable[[Batch], None]:
         """What takes batches: what coverage needs of them first, then `take` those event types that hunts need."""
+        needed = Wants(self._needed, self._channels)
 
         def both(batch: Batch) -> None:
             self.add(batch)
-            take(Batch({kind: met for kind, met in batch.frames.items() if kind.key in self._needed}, batch.census))
+            take(Batch({kind: met for kind, met in batch.frames.items() if needed.of(kind) is not None}, batch.census))
 
         return both
 
@@ -96,7 +98,11 @@ class Seen:
     def lacking(self, need: Need, host: str) -> list[str]:
         """The columns of a need in which no event of a host has a value; none if it has no such event."""
         of_hosts = self._filled.get(need.event_type.key, {})
-        return sorted(need.columns - of_hosts[key(host)]) if key(host) in of_hosts else []
+        return sorted(need.columns - ALL_COLUMNS - of_hosts[key(host)]) if key(host) in of_hosts else []
+
+    def filled(self, kind: EventType) -> Mapping[str, set[str]]:
+        """Which of the needed columns of an event type have values, by the key of each host that has such events."""
+        return self._filled.get(kind.key, {})
 
     def clocks(self) -> pl.DataFrame:
         """Sysmon events whose UtcTime lies APART_S seconds or more from TimeCreated, in bands of doubling width.

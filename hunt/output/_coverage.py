@@ -68,6 +68,12 @@ def _page(own: pl.DataFrame) -> Iterator[RenderableType]:
             yield _line(kind, row)
         if told.height > _BRIEF:
             yield _indented(1, (f"{_NAMES[kind]}: {told.height - _BRIEF} more (coverage.csv)", "dim"))
+    rules = own.filter(kind="rules").sort("count", "detail", descending=[True, False])
+    for row in rules.head(_RULES).iter_rows(named=True):
+        yield _indented(1, (f"{_when(row)}; " if row["start"] is not None else "") + safe(row["detail"]))
+    if rules.height > _RULES:
+        left = counted(int(rules["count"].slice(_RULES).sum()), "rule")
+        yield _indented(1, (f"and {left} on {rules.height - _RULES} other sets of events (coverage.csv)", "dim"))
     for row in own.filter(kind="query").iter_rows(named=True):
         yield from _query(row, own.filter(pl.col("kind").is_in(["query_missing", "not_evaluable"]), query=row["query"]))
 
@@ -82,6 +88,7 @@ def _query(row: Mapping[str, Any], lacking: pl.DataFrame) -> Iterator[Padding]:
             yield _indented(2, (safe(detail), "yellow"))
 
 
+_RULES = 12  # sets of event types that rules of files need of a host, the commonest
 _MANY = 12  # event ids of a channel that are shown
 
 

@@ -28,6 +28,7 @@ def manifest(report: Report, started: datetime, outputs: Mapping[str, str]) -> d
         "complete": not report.interrupted,
         "not_read": list(report.unread),
         "queries": [_query(query, report.rules) for query in report.queries],
+        "rules_left_out": report.left_out,
         "containers": [_identity(item) for item in report.containers],
         "evidence": [_file(tally) for tally in report.tallies],
         "skipped": list(report.skipped),

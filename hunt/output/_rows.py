@@ -14,18 +14,33 @@ from hunt.output._safe import HIDDEN_PATTERN, escape_json, exact_json, visible
 
 def tables(report: Report) -> Mapping[str, pl.DataFrame]:
     """findings, events, story, queries, problems and coverage, in that order; lists as JSON, times as ISO 8601."""
+    return {name: rows(frame) for name, frame in frames(report).items()}
+
+
+def frames(report: Report) -> Mapping[str, pl.DataFrame]:
+    """The same with their own types."""
     return {
-        "findings": flat(report.findings),
-        "events": _with_fields(report.events),
-        **({} if report.story is None else {"story": _with_fields(report.story)}),
-        "queries": pl.DataFrame([_query(q) for q in report.queries], schema=_QUERIES, orient="row"),
+        "findings": report.findings,
+        "events": report.events,
+        **({} if report.story is None else {"story": report.story}),
+        "queries": query_table(report.queries),
         "problems": problem_table(report.problems),
-        **({} if report.coverage is None else {"coverage": flat(report.coverage)}),
+        **({} if report.coverage is None else {"coverage": report.coverage}),
     }
 
 
-def _with_fields(frame: pl.DataFrame) -> pl.DataFrame:
-    return flat(frame.with_columns(pl.col("fields").map_elements(escape_json, return_dtype=pl.String)))
+def rows(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows of one of `frames` as text and numbers: `flat`, and `fields` that print harmlessly."""
+    if "fields" not in frame.columns:
+        return flat(frame)
+    odd = frame["fields"].str.contains("[^\x00-~]").fill_null(value=False)  # few: what else there is, JSON has escaped
+    texts = [escape_json(text) for text in frame["fields"].filter(odd)]
+    return flat(frame.with_columns(frame["fields"].scatter(odd.arg_true(), texts)))
+
+
+def query_table(queries: Iterable[QueryResult]) -> pl.DataFrame:
+    """The columns of queries.csv."""
+    return pl.DataFrame([_query(q) for q in queries], schema=_QUERIES, orient="row")
 
 
 def problem_table(problems: Iterable[Problem]) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 
 # Control and format characters (ESC, newlines, bidi overrides, zero-width ones), surrogates, private use, line and
@@ -33,6 +34,13 @@ def exact_json(value: object) -> str:
     return text if text.isascii() and text.isprintable() else escape_json(text)
 
 
+_BEYOND = re.compile("[^\x00-~]")  # all that `safe` may hide; in JSON, control characters are escaped already
+
+
 def escape_json(text: str) -> str:
     """The same for text that is JSON already (in it, such characters can only stand inside strings)."""
-    return "".join(json.dumps(c)[1:-1] if c > "~" and unicodedata.category(c) in _HIDDEN else c for c in text)
+    return _BEYOND.sub(lambda found: _escaped(found[0]), text)
+
+
+def _escaped(character: str) -> str:
+    return json.dumps(character)[1:-1] if unicodedata.category(character) in _HIDDEN else character

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from hunt.model import Report, Status
@@ -28,14 +29,15 @@ def counted(report: Report) -> str:
 
 def limits(report: Report) -> Iterator[str]:
     """What could not be looked for: a run that finds nothing is no clean one then."""
-    unable, partly = (
-        sum(query.status is status for query in report.queries) for status in (Status.NOT_EVALUABLE, Status.PARTLY)
-    )
+    counts = Counter(query.status for query in report.queries)
+    unable = sum(count for status, count in counts.items() if not status.able)
+    bad = [f"{counts[s]} {s.value}" for s in (Status.UNSUPPORTED, Status.INVALID) if counts[s]]
     if unable:
         named = "it looks" if unable == 1 else "they look"
-        yield f"{_number(unable, 'query', 'queries')} could not run, so nothing is known of what {named} for"
-    if partly:
-        yield f"{_number(partly, 'query', 'queries')} could not run on all hosts"
+        which = f" ({', '.join(bad)})" if bad else ""
+        yield f"{_number(unable, 'query', 'queries')} could not run{which}, so nothing is known of what {named} for"
+    if counts[Status.PARTLY]:
+        yield f"{_number(counts[Status.PARTLY], 'query', 'queries')} could not run on all hosts"
 
 
 def _number(count: int, thing: str, things: str = "") -> str:

@@ -17,8 +17,8 @@ def write(report: Report, out: TextIO) -> None:
     as_bytes(out).write(encode(flat(report.findings), raw=report.options.get("csv") == "raw"))
 
 
-def encode(table: pl.DataFrame, raw: bool = False) -> bytes:
+def encode(table: pl.DataFrame, raw: bool = False, header: bool = True) -> bytes:
     """A flat table as CSV: UTF-8, LF, a header, null as an empty cell; `raw` leaves cells as the evidence has them."""
     buffer = io.BytesIO()
-    (table if raw else harmless(table)).write_csv(buffer)
+    (table if raw else harmless(table)).write_csv(buffer, include_header=header)
     return buffer.getvalue()

@@ -15,7 +15,7 @@ from hunt.events import Events
 from hunt.model import Severity
 from hunt.story import blocks, people, traces, words
 from hunt.story.cast import People, spans
-from hunt.story.columns import ABSENT, COLUMNS, MORE, MOST, MOST_FINDINGS, NONE, SEEN, STEPS, part
+from hunt.story.columns import ABSENT, COLUMNS, MORE, MOST, MOST_EACH, MOST_FINDINGS, NONE, SEEN, STEPS, part
 from hunt.story.telemetry import telemetry
 
 __all__ = ["COLUMNS", "NEEDS", "STEPS", "tell"]
@@ -32,7 +32,8 @@ def tell(
     """COLUMNS, by finding and number: the stories of the findings `shown`, of all that were `found`.
 
     `complete` reads all fields of events again (columns `sources` and `fields`); `shows`: whether a channel is read.
-    Of very many findings the MOST_FINDINGS most severe that are not suppressed come first; others have no story.
+    Of very many findings the MOST_FINDINGS most severe that are not suppressed come first, and MOST_EACH of each query;
+    others have no story.
     """
     told = _foremost(shown)
     if not told.height:
@@ -71,7 +72,8 @@ def _foremost(shown: pl.DataFrame) -> pl.DataFrame:
     ranks = {severity.value: -severity.rank for severity in Severity}
     rank = pl.col("severity").replace_strict(ranks, default=0, return_dtype=pl.Int8)
     ordered = shown.sort(pl.col("suppressed").is_not_null(), rank, "start", "finding_id", nulls_last=True)
-    return ordered.unique("finding_id", keep="first", maintain_order=True).head(MOST_FINDINGS)
+    each = ordered.unique("finding_id", keep="first", maintain_order=True)
+    return each.filter(pl.int_range(pl.len()).over("query") < MOST_EACH).head(MOST_FINDINGS)
 
 
 def _acts(of_trace: traces.Found, times: pl.DataFrame, complete: Complete) -> tuple[pl.DataFrame, pl.DataFrame]:

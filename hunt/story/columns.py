@@ -59,6 +59,7 @@ PART = {**{c: dtype for c, dtype in COLUMNS.items() if c != "number"}, "_first":
 
 MOST = 100  # rows of one step of one finding
 MOST_FINDINGS = 10_000  # that are told of
+MOST_EACH = 500  # of them of one query: a rule that is met so often tells the same story again and again
 
 
 def part(frame: pl.DataFrame, **constants: str) -> pl.DataFrame:

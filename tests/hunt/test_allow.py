@@ -326,3 +326,28 @@ def test_aliases_that_multiply_cost_nothing(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(HuntError, match=r"none\.yml: can't be read"):
         allow.load(tmp_path / "none.yml", NOW)
+
+
+# Findings without processes.
+
+
+def test_a_caller_is_known_by_his_sid_in_whichever_field(tmp_path: Path) -> None:
+    sid = "S-1-5-21-1-2-3-1150"
+    done = finding(
+        image=None, logon_id=None, user="contoso.example/Service/svc-archive", actor=sid,
+        object=r"\\SRV-FILES\pst$\left\bob.pst", action="New-MailboxExportRequest, Remove-MailboxExportRequest",
+    )  # fmt: skip
+    share = r"\\srv-files\PST$\left\*"
+    for fields in (
+        {"actor": sid, "object": share}, {"sid": sid, "object": share}, {"user": sid, "object": share},
+        {"user": "*/svc-archive", "object": share}, {"actor": "s-1-5-21-1-2-3-1150", "action": "New-MailboxExport*"},
+    ):  # fmt: skip
+        assert marked(listed(tmp_path, entry(**fields)), done) == ["known"], fields
+    for fields in (
+        {"actor": f"{sid}0", "object": share}, {"actor": sid, "object": r"\\SRV-FILES\pst$\other\*"},
+        {"actor": sid, "action": "Remove-*"},
+    ):  # fmt: skip
+        assert marked(listed(tmp_path, entry(**fields)), done) == [None], fields
+    elsewhere = done.with_columns(object=pl.lit(r"\\SRV-FILES\pst$\left\..\..\c$\x.pst"))
+    assert marked(listed(tmp_path, entry(actor=sid, object=share)), elsewhere) == [None]
+    assert "matches object and action alone" in refused(tmp_path, entry(object=share, action="New-*"))

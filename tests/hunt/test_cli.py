@@ -120,7 +120,7 @@ def test_what_hunt_show_says() -> None:
 def test_a_finding_alone_is_no_failure(logs: Path) -> None:
     result = hunt("run", logs)
     assert result.exit_code == 0
-    assert result.stderr == "hunt: 1 finding; 2 records read in 1 file of 1 host\n"
+    assert result.stderr.startswith("hunt: 1 finding; 2 records read in 1 file of 1 host")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,8 @@ def test_part_of_the_evidence_unreadable_exits_with_3(logs: Path) -> None:
     (logs / "text.evtx").write_text("text")
     result = hunt("run", logs)
     assert result.exit_code == 3
-    assert "1 problem; part of the evidence could not be read" in last(result)
+    assert "; 1 problem; " in last(result)
+    assert "; part of the evidence could not be read" in last(result)
     assert len(result.stdout.splitlines()) == 2
 
 
@@ -211,7 +212,9 @@ def test_an_empty_log_alone_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_query_is_refused(logs: Path) -> None:
-    assert "no query is called 'nope' (have: " in refused("run", logs, "-q", "nope")
+    assert "no query is called 'nope', nor is a rule file or a folder of them (have: " in refused(
+        "run", logs, "-q", "nope"
+    )
     assert "no query is called 'nope'" in refused("show", "nope")
 
 
@@ -386,7 +389,8 @@ def test_a_pipe_gets_plain_text_and_no_progress_bar(logs: Path) -> None:
     done = subprocess.run(command("run", logs), capture_output=True, cwd=ROOT, check=False)
     assert done.returncode == 0
     assert b"\x1b" not in done.stdout + done.stderr
-    assert done.stderr.replace(b"\r\n", b"\n") == b"hunt: 1 finding; 2 records read in 1 file of 1 host\n"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(b"hunt: 1 finding; 2 records read in 1 file of 1 host")
 
 
 def test_output_in_a_narrow_code_page_is_escaped_and_does_not_fail(tmp_path: Path) -> None:
@@ -455,4 +459,4 @@ def test_the_example_in_every_commands_help_works(
 
 def test_a_log_of_one_event_is_as_good_as_any(tmp_path: Path) -> None:
     (tmp_path / "a.evtx").write_bytes(log_bytes(pair()[:1]))
-    assert hunt("run", tmp_path).stderr == "hunt: 0 findings; 1 record read in 1 file of 1 host\n"
+    assert hunt("run", tmp_path).stderr.startswith("hunt: 0 findings; 1 record read in 1 file of 1 host")

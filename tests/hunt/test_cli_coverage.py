@@ -68,7 +68,7 @@ def test_every_format_gets_the_same_facts(logs: Path, tmp_path: Path) -> None:
     result = hunt("coverage", logs, "--format", "csv", "-o", tmp_path / "out")
     assert result.exit_code == 0
     assert (tmp_path / "out" / "coverage.csv").read_text(encoding="utf-8") == result.stdout
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["coverage.csv", "problems.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["coverage.csv", "problems.csv", "queries.csv"]
     told = rows(result.stdout)
     assert list(told[0]) == list(FACTS)
     lines = [json.loads(line) for line in hunt("coverage", logs, "--format", "jsonl").stdout.splitlines()]

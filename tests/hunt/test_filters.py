@@ -212,7 +212,7 @@ def test_a_story_that_since_cuts_in_two_is_told_whole(logs: Path, tmp_path: Path
     same = [event for event in results(whole)["events"] if event["finding_id"] == first["finding_id"]]
     assert results(cut)["events"] == same
     assert [event["time"] for event in same] == ["2026-03-02T08:59:50.000000Z", "2026-03-02T09:00:10.000000Z"]
-    assert result.stderr == "hunt: 1 finding (1 more hidden by filters); 4 records read in 2 files of 2 hosts\n"
+    assert result.stderr.startswith("hunt: 1 finding (1 more hidden by filters); 4 records read in 2 files of 2 hosts")
 
 
 def test_a_story_through_com_that_since_cuts_in_two_is_told_whole(samples: Path, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_a_channel_that_hides_what_a_query_needs_makes_it_not_evaluable(logs: Pa
     logon = Event("Microsoft-Windows-Security-Auditing", 4624, "Security", "WS03", "2026-03-02 08:00:00")
     write_log(logs / "c.evtx", [logon])
     result = hunt("run", logs, "-o", tmp_path / "out", "--channel", "Security")
-    number = len(registry.queries())
+    number = len(registry.select(()))
     assert result.stderr.endswith(f"; {number} queries could not run, so nothing is known of what they look for\n")
     (query,) = [row for row in results(tmp_path / "out")["queries"] if row["query"] == "outlook-script-host"]
     assert query["status"] == "not_evaluable"

@@ -202,4 +202,4 @@ def test_a_hunt_that_says_nothing_of_its_findings_still_marks_recovered_ones() -
     events.add(Batch(marked, whole.census))
     (row,) = gather(events, [hunt(every_start)])[0].iter_rows(named=True)
     assert (row["confidence"], row["evidence"]) == (None, ["recovered"])
-    assert row["reason"] == "1 of its 1 events recovered, not live (step 1)"
+    assert row["reason"] == "Mine; 1 of its 1 events recovered, not live (step 1)"

@@ -312,7 +312,7 @@ def test_a_bug_elsewhere_is_a_traceback_and_no_clean_result(logs: Path, tmp_path
     program = (
         "import sys; sys.argv = ['hunt', 'run', sys.argv[1]]\n"
         "from hunt import cli, coverage\n"
-        "coverage.evaluate = None\n"
+        "coverage.evaluate_all = None\n"
         "cli.main()\n"
     )
     done = subprocess.run(

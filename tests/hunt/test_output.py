@@ -18,7 +18,7 @@ from rich.cells import cell_len
 from hunt import coverage, findings, registry
 from hunt.findings import gather
 from hunt.model import Problem, Report
-from hunt.output import _rows, _safe, _summary, safe, table
+from hunt.output import _rows, _safe, _summary, _terminal, safe, table
 from hunt.output.csv import encode
 from queries.outlook_script_host import HUNT
 from tests.helpers import OUTLOOK, POWERSHELL, case, event, start
@@ -162,6 +162,13 @@ def test_a_table_says_who_started_what_and_which_query_was_blind() -> None:
     assert "OUTLOOK.EXE (4711)" in output
     assert "powershell -enc AAAA" in output
     assert "outlook-script-host could run on 1 of 2 hosts" in output
+
+
+def test_a_table_says_who_did_what_where_no_process_is_told() -> None:
+    told = dict.fromkeys(findings.COLUMNS) | {"pid": 5668, "action": "Set-Mailbox", "object": "bob" * 999}
+    (who, style), colon, what = _terminal._deed({**told, "actor": "S-1-5-21-1\x1b"})
+    assert (who, style, colon) == (r"S-1-5-21-1\x1b", "bold", ": ")
+    assert what.startswith("Set-Mailbox: bobbob") and what.endswith("… (2997 characters)")
 
 
 def test_a_table_without_findings_says_so() -> None:
