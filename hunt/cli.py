@@ -483,7 +483,7 @@ def carve(raw: tuple[Path, ...], live: tuple[Path, ...], out: Path, opening: Ope
     sys.exit(DAMAGED if carved.problems else OK)
 
 
-@main.command(epilog="Example: hunt verify samples/logs")
+@main.command(epilog="Example: hunt verify samples/logs/forwarded.evtx")
 @options.EVIDENCE
 @options.unpacking
 @click.option("--quiet", is_flag=True, help="No list of the differences that known faults explain.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import polars as pl
 
@@ -21,31 +22,9 @@ def within(
     ordered = events.drop_nulls([*keys, "time"]).sort(*keys, "time", maintain_order=True).with_row_index("_at")
     places = ordered.select(*keys, "time", "_at")
     asked = spans.select("_span", *keys, "since", "until", pl.coalesce("at", "since").alias("at")).drop_nulls()
-    # Both sides are in order within each key, which Polars can't check.
-    ends = asked.sort("until", "_span").join_asof(
-        places.rename({"_at": "_last", "time": "_ended"}),
-        left_on="until",
-        right_on="_ended",
-        by=keys,
-        strategy="backward",
-        check_sortedness=False,
-    )
-    both = ends.sort("since", "_span").join_asof(
-        places.rename({"_at": "_begin", "time": "_began"}),
-        left_on="since",
-        right_on="_began",
-        by=keys,
-        strategy="forward",
-        check_sortedness=False,
-    )
-    around = both.sort("at", "_span").join_asof(
-        places.rename({"_at": "_next", "time": "_from"}),
-        left_on="at",
-        right_on="_from",
-        by=keys,
-        strategy="forward",
-        check_sortedness=False,
-    )
+    both = _placed(asked, places, keys, "until", "_last", "backward")
+    both = _placed(both, places, keys, "since", "_begin", "forward")
+    around = _placed(both, places, keys, "at", "_next", "forward")
     first, last = pl.col("_begin").cast(pl.Int64), pl.col("_last").cast(pl.Int64)
     centre = pl.coalesce(pl.col("_next").cast(pl.Int64), last + 1)  # none from `at` on: the last ones
     low = pl.max_horizontal(first, pl.min_horizontal(centre - most // 4, last + 1 - most))
@@ -58,3 +37,22 @@ def within(
     pairs = few.explode("_at", empty_as_null=False).cast({"_at": pl.UInt32})
     told = pairs.join(ordered.drop(keys), on="_at", how="inner", maintain_order="left").drop("_at")
     return told, met.select("_span", "count")
+
+
+def _placed(
+    asked: pl.DataFrame,
+    places: pl.DataFrame,
+    keys: list[str],
+    time: str,
+    name: str,
+    side: Literal["backward", "forward"],
+) -> pl.DataFrame:
+    """With `name`: the place of the last event up to a time, or of the first one from it on."""
+    return asked.sort(time, "_span").join_asof(
+        places.select(*keys, pl.col("_at").alias(name), pl.col("time").alias(f"{name}_time")),
+        left_on=time,
+        right_on=f"{name}_time",
+        by=keys,
+        strategy=side,
+        check_sortedness=False,  # both sides are in order within each key, which Polars can't check
+    )
