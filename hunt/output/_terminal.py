@@ -121,7 +121,7 @@ def _surely(row: Mapping[str, object]) -> str:
     """Of rules nobody states a confidence."""
     if not (row["grade"] or row["confidence"]):
         return ""
-    return f"{row['grade'] or ''}, confidence {row['confidence'] or 'not stated'}"
+    return ", ".join(filter(None, (_text(row, "grade"), f"confidence {row['confidence'] or 'not stated'}")))
 
 
 _SHOWN = 240  # characters of a command line; all of it stands in findings.csv
