@@ -13,6 +13,7 @@ from hunt.ecs.event_data import rendered
 from hunt.ecs.fields import Field, Fields, made
 from hunt.ecs.security_events import ids
 from hunt.ecs.values import address, base_name, decimal, extension, number, present, text
+from hunt.lineage.security import INTEGRITY
 
 # Which events Elastic's pipeline takes what from, less those that have no such field.
 _SUBJECT = ids(
@@ -56,15 +57,8 @@ _SERVICE_TYPES = {
     "0x110": "Interactive Own Process",
     "0x120": "Interactive Share Process",
 }
-# [MS-DTYP] 2.4.2.4, in Elastic Defend's words.
-_INTEGRITY = {
-    "S-1-16-0": "untrusted",
-    "S-1-16-4096": "low",
-    "S-1-16-8192": "medium",
-    "S-1-16-8448": "medium",
-    "S-1-16-12288": "high",
-    "S-1-16-16384": "system",
-}
+# In Elastic Defend's words.
+_INTEGRITY = {label: name.lower() for label, name in INTEGRITY.items()}
 _SUCCESS, _FAILURE = 0x20000000000000, 0x10000000000000  # winmeta.xml: the keywords of audit events
 # Ids that are written on one outcome alone, for exports without keywords: "Security auditing events", Microsoft.
 _GOOD = ids("1102 4624 4634 4647 4648 4672 4688 4689 4697-4702 4719 4720 4722 4725 4726 4738 4741")

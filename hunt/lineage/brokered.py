@@ -18,7 +18,7 @@ UNTOLD = "unknown"  # Outlook, in the Security log: who created it is not known
 
 # What COM puts into the command line of a server that it starts: a CLSID's LocalServer32, surrogates, packaged apps.
 COM_MARKER = r"(?i)[-/]embedding\b|[-/]automation\b|-servername:|/processid:\s*\{|shcreatelocalserverrundll"
-_DCOM_LAUNCH = r"(?i)-k\s+\"?dcomlaunch\b"
+DCOM_LAUNCH = r"(?i)-k\s+\"?dcomlaunch\b"
 _OTHER_SERVICE = r"(?i)-s\s+(?:plugplay|lsm)\b"  # services of the same group that start processes of their own
 _SCHEDULE = r"(?i)-s\s+\"?schedule\b"
 _NETSVCS, _ONE_SERVICE = r"(?i)-k\s+\"?netsvcs\b", r"(?i)\s-s\s"
@@ -50,7 +50,7 @@ def mechanism() -> pl.Expr:
     parent, line = pl.col("parent_image").fill_null(""), pl.col("parent_command_line").fill_null("")
     svchost, marked = parent.str.contains(_named("svchost")), pl.col("command_line").str.contains(COM_MARKER)
     # A 4688 names a parent without its command line.
-    dcom = svchost & (line.str.contains(_DCOM_LAUNCH) | line.is_in(_NO_PARENT)) & ~line.str.contains(_OTHER_SERVICE)
+    dcom = svchost & (line.str.contains(DCOM_LAUNCH) | line.is_in(_NO_PARENT)) & ~line.str.contains(_OTHER_SERVICE)
     outlook = (pl.col("event_id") == 4688) & pl.col("image").str.contains(_named("outlook"))
     return (
         pl.when((dcom | parent.is_in(_NO_PARENT)) & marked)

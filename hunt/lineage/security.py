@@ -25,7 +25,7 @@ _SYSTEM = 0x3E7  # its logon session, on every host ([MS-DTYP], ntifs.h: SYSTEM_
 SAME_S = 5  # two logs tell of the same start, some seconds apart at most
 
 # The mandatory label is the SID of an integrity level: [MS-DTYP] 2.4.2.4.
-_INTEGRITY = {
+INTEGRITY = {
     "S-1-16-0": "Untrusted",
     "S-1-16-4096": "Low",
     "S-1-16-8192": "Medium",
@@ -118,7 +118,7 @@ def _starts(case: Case) -> pl.LazyFrame:
         .alias("logon_id"),
         pl.lit(None, pl.UInt32).alias("session"),
         pl.when(other).then(target).when(~untold.fill_null(value=False)).then(subject).alias("user"),
-        pl.col("MandatoryLabel").replace_strict(_INTEGRITY, default=None, return_dtype=pl.String).alias("integrity"),
+        pl.col("MandatoryLabel").replace_strict(INTEGRITY, default=None, return_dtype=pl.String).alias("integrity"),
         pl.lit(None, pl.String).alias("parent_guid"),
         pl.col("ProcessId").cast(pl.UInt32, strict=False).alias("parent_pid"),
         _text("ParentProcessName").alias("parent_image"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from hunt.lineage.brokered import COM, SCM
+from hunt.lineage.brokered import COM, DCOM_LAUNCH, SCM
 from hunt.lineage.keys import Index, index, keyed
 from hunt.lineage.kinds import FOREVER, Flags, Ints
 from hunt.lineage.numbers import filled, hashes
@@ -36,7 +36,6 @@ _COMPLETE, _FIRST = 8, {"ntdll.dll", "kernel32.dll"}
 # Sysmon 10 was logged whole, and 24 of 24 loaded clbcatq.dll where Sysmon 7 was. What a configuration leaves out shows
 # there: on hosts where fewer do, and where there is none, what is missing of others clears nobody.
 _NEARLY_ALL = 0.9
-_DCOM_LAUNCH = r"(?i)-k\s+\"?dcomlaunch\b"
 _PACKAGED = r"(?i)-servername:"  # apps are started in another way
 
 
@@ -103,7 +102,7 @@ def _opened(case: Logged) -> pl.DataFrame:
 
 def _footprints(opened: pl.DataFrame, known: Index, children: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(starts, contacts): host_key, time, source, thread, `row` of what was opened, and `mechanism`."""
-    named = known.frame.filter(pl.col("guid").is_not_null() & pl.col("command_line").str.contains(_DCOM_LAUNCH)).select(
+    named = known.frame.filter(pl.col("guid").is_not_null() & pl.col("command_line").str.contains(DCOM_LAUNCH)).select(
         "host_key", pl.col("guid").alias("source"), pl.lit(COM).alias("mechanism")
     )
     started = children.filter(pl.col("mechanism").is_in([COM, SCM]), pl.col("parent_guid").is_not_null()).select(

@@ -12,6 +12,7 @@ from functools import partial
 import polars as pl
 
 from hunt import schema
+from hunt.lineage.security import INTEGRITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +56,7 @@ def _started_user() -> pl.Expr:
 _TARGET = "TargetUserName"
 _SUBJECT = ("SubjectUserName", "SubjectDomainName", "SubjectUserSid")
 # What a mandatory label says, in Sysmon's words.
-_INTEGRITY = {
-    "S-1-16-0": "Untrusted",
-    "S-1-16-4096": "Low",
-    "S-1-16-8192": "Medium",
-    "S-1-16-8448": "Medium",
-    "S-1-16-12288": "High",
-    "S-1-16-16384": "System",
-    "S-1-16-20480": "Protected",
-}
+_INTEGRITY = {**INTEGRITY, "S-1-16-20480": "Protected"}
 
 
 def _integrity() -> pl.Expr:

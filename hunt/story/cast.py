@@ -6,6 +6,7 @@ import polars as pl
 
 from hunt import logons, processes
 from hunt.events import Events
+from hunt.lineage.hand_offs import HAND_OFF_NS
 from hunt.story.within import within
 
 AFTER = pl.duration(minutes=10, time_unit="ns")  # the story goes on so long after the finding's last event
@@ -210,7 +211,7 @@ class People:
 _LATE = pl.duration(seconds=1, time_unit="ns")  # a process's last child may be logged after its end
 
 # An Outlook that hands over to a running one ends within this time (reference: effective-parent.md).
-_HAND_OFF = pl.duration(seconds=60, time_unit="ns")
+_HAND_OFF = pl.duration(nanoseconds=HAND_OFF_NS, time_unit="ns")
 
 
 def _named(findings: pl.DataFrame, subject: str, prefix: str, at: str) -> pl.DataFrame:
