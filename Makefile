@@ -27,6 +27,7 @@ samples: $(VENV)/installed-tests
 $(VENV)/installed: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --constraint requirements.lock --editable .
+	$(BIN)/python -m compileall -q hunt parsers queries
 	$(BIN)/python -c "open('$@', 'w').close()"
 
 $(VENV)/installed-tests: $(VENV)/installed

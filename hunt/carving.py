@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hunt import export, pipeline
+from hunt import export
 from hunt.evidence import Collection
 from hunt.model import EventType, Problem, Reading, Tally
 from hunt.output import _files
 from hunt.raw import joined
+from hunt.reading import read
 from hunt.recovered import Recovered
 from hunt.watcher import Watcher
 
@@ -37,10 +38,10 @@ def carve(raw: Sequence[Path], logs: Collection, out: Path, jobs: int = 1, watch
     """
     files = joined(logs, raw, hashed=False).files[len(logs.files) :]
     found = Recovered()
-    tallies, problems = pipeline.read(Collection(files, (), ()), Reading(jobs=jobs), found.add, watcher)
+    tallies, problems = read(Collection(files, (), ()), Reading(jobs=jobs), found.add, watcher)
     carved = len(found)
     if carved and logs.files:
-        problems += pipeline.read(logs, Reading(found.wants(), jobs), found.compare, watcher)[1]
+        problems += read(logs, Reading(found.wants(), jobs), found.compare, watcher)[1]
     with export.export_all(out) as target:
         types: dict[EventType, int] = {}
         for batch in found.batches():

@@ -282,7 +282,7 @@ def frame(
 
     Every record is a row, also those that stand in several logs; `source` and `offset` tell where.
     """
-    from hunt import export, pipeline
+    from hunt import export, frames
     from hunt import log as log_file
     from hunt.output._progress import bar
     from hunt.watcher import Both
@@ -294,10 +294,9 @@ def frame(
     journal = log_file.begin(intake.log, evidence, {**options.given(), "evidence": [str(path) for path in evidence]})
     try:
         with journal, bar(intake.quiet, intake.debug) as shown:
-            exported = pipeline.export(
-                pipeline.Request(evidence, out=out, jobs=intake.jobs, bounds=intake.bounds, opening=intake.opening),
+            exported = frames.export(
+                frames.Asked(evidence, out, intake.jobs, intake.bounds, intake.opening, intake.slack),
                 lambda: export.export_one(kind, out) if kind else export.export_all(out),
-                intake.slack,
                 Both(shown, journal),
             )
     except OSError as error:
@@ -462,12 +461,13 @@ def carve(raw: tuple[Path, ...], live: tuple[Path, ...], out: Path, opening: Ope
     file for each event type (stdout lists them), and problems.csv with every record that was found and could not be
     read. To hunt in what is carved: `hunt run EVIDENCE --carve FILE`.
     """
-    from hunt import carving, pipeline
+    from hunt import carving
     from hunt.output._progress import bar
+    from hunt.reading import collect
 
     _check_out(out, (*raw, *live))
     try:
-        with pipeline.collect(live, opening, out, hashed=False) as collected, bar(quiet) as watcher:
+        with collect(live, opening, out, hashed=False) as collected, bar(quiet) as watcher:
             carved = carving.carve(raw, collected, out, jobs, watcher)
     except OSError as error:
         raise HuntError(f"{out}: can't write: {error.strerror or error}") from None
@@ -494,7 +494,7 @@ def verify(evidence: tuple[Path, ...], quiet: bool, opening: Opening) -> None:
     known faults, 3 if part of the evidence could not be read at all.
     """
     from hunt.model import Reading
-    from hunt.pipeline import collect
+    from hunt.reading import collect
     from hunt.verify import compare, unexplained
 
     comparisons = []

@@ -12,7 +12,6 @@ from typing import cast
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hunt import pulse, schema
 from hunt.errors import HuntError
@@ -138,6 +137,8 @@ class _Part:
 class _ParquetPart(_Part):
     def __init__(self, path: Path, first: pa.Table) -> None:
         super().__init__(path, first)
+        import pyarrow.parquet as pq  # takes its time, while others decode
+
         self.file = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1)
 
     def write(self, table: pa.Table) -> None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -46,13 +43,10 @@ from hunt.model import (
     Tally,
     Wants,
 )
-from hunt.recovered import Recovered
+from hunt.reading import collect, read
 from hunt.rules.choose import Chosen, RuleFilter, choose
 from hunt.rules.model import RuleError
 from hunt.watcher import Watcher
-
-if TYPE_CHECKING:
-    from hunt.export import Export  # it takes its time to import, and most runs export nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +98,6 @@ def _choose(request: Request, watcher: Watcher) -> Chosen:
     for note in chosen.notes():
         watcher.note(note)
     return chosen
-
-
-def collect(
-    paths: Sequence[Path], opening: Opening, out: Path | None = None, hashed: bool = True
-) -> AbstractContextManager[evidence.Collection]:
-    """`evidence.collect` with all formats we have; what can't be opened alive is left alone the next time."""
-    if not paths:  # raw data alone
-        return nullcontext(evidence.Collection((), (), ()))
-    begin, avoid = partial(pulse.beat, pulse.Phase.COLLECTING), pulse.orders().avoid
-    parsers, containers = registry.parsers(), registry.containers()
-    return evidence.collect(paths, parsers, containers, opening, out, hashed, begin, avoid)
 
 
 def _report(
@@ -219,83 +202,6 @@ def _read_again(
     complete = details.complete(events, collected, guard.records, seen, sweep)
     pulse.beat(pulse.Phase.ENDING)  # what follows reads nothing, and may take longer than a file
     return complete
-
-
-def read(
-    collected: evidence.Collection,
-    reading: Reading,
-    take: Callable[[Batch], None],
-    watcher: Watcher | None = None,
-    guard: Guard | None = None,
-) -> tuple[tuple[Tally, ...], list[Problem]]:
-    """Decode all files, hand on their batches; (what each file gave, everything that could not be read).
-
-    Without a guard, what a parser raises travels up, and an interrupt ends it all.
-    """
-    watcher = watcher or Watcher()
-    problems: list[Problem] = []
-    records: Counter[str] = Counter()
-    done = 0
-    watcher.begin(len(collected.files), sum(item.size for item, _ in collected.files))
-    for parser, files in _by_parser(collected):
-        for part in guard.read(parser, files, reading) if guard else parser.read(files, reading):
-            if isinstance(part, Problem):
-                problems.append(part)
-                watcher.problem(part)
-            elif isinstance(part, Batch):
-                take(part)
-                records.update(dict(part.census.group_by("source").agg(pl.col("records").sum()).iter_rows()))
-            else:
-                done += part.size
-                watcher.at(part.source, done, records.total())
-    pulse.beat(pulse.Phase.ENDING)
-    failed = Counter(problem.source for problem in problems if problem.kind == "record")
-    any_kind = Counter(problem.source for problem in problems)
-    tallies = tuple(
-        Tally(i, parser.name, records[i.source] + failed[i.source], records[i.source], any_kind[i.source])
-        for i, parser in collected.files
-    )
-    for tally in tallies:
-        watcher.tally(tally)
-    return tallies, problems
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """What `export` gave."""
-
-    target: Export
-    tallies: tuple[Tally, ...]
-    problems: tuple[Problem, ...]
-    interrupted: bool
-    unread: tuple[str, ...]
-
-
-def export(
-    request: Request, target: Callable[[], Export], slack: bool = False, watcher: Watcher | None = None
-) -> Exported:
-    """Read all evidence, write the events that `target` wants as they are. Raises HuntError, and OSError in writing."""
-    watcher = watcher or Watcher()
-    isolation.bound(request.bounds)
-    with (
-        interrupts.listening() as stop,
-        collect(request.evidence, request.opening, request.out, hashed=False) as collected,
-    ):
-
-        def attempt(guard: Guard) -> Exported:
-            with guard.stop.whole(), target() as files:
-                reading = Reading(files.wants(), request.jobs, slack)
-                stale = Recovered()
-                take = partial(stale.split, live=files.add) if slack else files.add
-                tallies, problems = read(collected, reading, take, watcher, guard)
-                if len(stale):  # what is live as well is not repeated: the logs are read again to know
-                    read(collected, Reading(stale.wants(), request.jobs), stale.compare, guard=guard)
-                for batch in stale.batches(sources=False):
-                    files.add(batch)
-            unread = tuple(guard.unread)
-            return Exported(files, tallies, (*collected.problems, *problems), guard.stop.requested, unread)
-
-        return isolation.attempts(attempt, request.bounds, stop, watcher.note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,13 +331,6 @@ class _Turns:
 
 def _channels(events: Events) -> list[str]:
     return sorted(events.census()["channel"].drop_nulls().unique())
-
-
-def _by_parser(collected: evidence.Collection) -> Iterable[tuple[Parser, list[Evidence]]]:
-    names = dict.fromkeys(parser.name for _, parser in collected.files)
-    for name in names:
-        files = [(item, parser) for item, parser in collected.files if parser.name == name]
-        yield files[0][1], [item for item, _ in files]
 
 
 def _place(problem: Problem) -> tuple[str, int, int, str]:

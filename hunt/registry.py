@@ -41,12 +41,14 @@ class Query:
 # A rule of ours that says in another language what a query of ours finds already: told twice by default, it would hide.
 ON_REQUEST = "hunt.on-request"
 _REFERENCE = "_reference"  # of modules that only a comparison needs, and what they import
+_CARVER = "carve"  # the parser of raw data, which is asked for by name: see `carver`
 
 
 @cache
 def parsers() -> tuple[Parser, ...]:
     """Every parser, by name. No two accept the same file."""
-    found = [module.PARSER for module in _modules(hunt.parsers, but=_REFERENCE) if hasattr(module, "PARSER")]
+    modules = _modules(hunt.parsers, but=(_REFERENCE, _CARVER))
+    found = [module.PARSER for module in modules if hasattr(module, "PARSER")]
     return tuple(sorted(found, key=lambda parser: parser.name))
 
 
@@ -136,7 +138,7 @@ def _in_rules(files: Mapping[str, Path]) -> Iterator[Query]:
 
 def carver(known: Sequence[Evidence]) -> Parser:
     """What carves event logs out of raw data: parsers/carve.py; `known`: logs that tell what single records need."""
-    return cast(Parser, importlib.import_module("hunt.parsers.carve").carver(known))
+    return cast(Parser, importlib.import_module(f"hunt.parsers.{_CARVER}").carver(known))
 
 
 class Output(Protocol):
@@ -156,8 +158,8 @@ def output(name: str) -> Output:
     return cast(Output, importlib.import_module(f"hunt.output.{name}"))
 
 
-def _modules(package: ModuleType, but: str = " ") -> Iterator[ModuleType]:
-    """The modules of a package, without those whose names end with `but`."""
+def _modules(package: ModuleType, but: tuple[str, ...] = ()) -> Iterator[ModuleType]:
+    """The modules of a package, without those whose names end with one of `but`."""
     for found in pkgutil.iter_modules(package.__path__):
         # What begins with _ helps the others, and is imported with those that need it.
         if not found.name.startswith("_") and not found.name.endswith(but):

@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
 
 import polars as pl
-from lxml import etree
 
 from hunt import schema
 
-Row = dict[str, str | list[str] | int | None]
+if TYPE_CHECKING:  # most records need no XML, and it takes its time to import
+    from lxml import etree
 
-# Evidence is hostile: no entity is expanded, no DTD loaded, nothing fetched.
-_PARSER = etree.XMLParser(
-    resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False, recover=False
-)
+Row = dict[str, str | list[str] | int | None]
 
 # XML 1.0 has no way to write most control characters, and evidence holds them. They travel as this mark from the last
 # private plane plus four hex digits; the mark itself too, so that every text comes back as it was.
@@ -70,10 +69,22 @@ def parse(xml: str) -> Row:
     return row
 
 
+@cache
+def _parser() -> etree.XMLParser:
+    """Evidence is hostile: no entity is expanded, no DTD loaded, nothing fetched."""
+    from lxml import etree
+
+    return etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False, recover=False
+    )
+
+
 def root(xml: str) -> etree._Element:
     """The root element. Raises ValueError for what is not well-formed."""
+    from lxml import etree
+
     try:
-        return etree.fromstring(xml.encode("utf-8"), _PARSER)
+        return etree.fromstring(xml.encode("utf-8"), _parser())
     except etree.XMLSyntaxError as error:
         raise ValueError(f"not well-formed: {error}") from None
 
@@ -185,7 +196,7 @@ def _collect(element: etree._Element, above: tuple[str, ...], found: dict[tuple[
     path = (*above, _unescape(element.get("Name") or _name(element)))
     for attribute, value in element.attrib.items():
         if attribute != "Name":
-            found.setdefault((*path, etree.QName(attribute).localname), []).append(_unescape(str(value)))
+            found.setdefault((*path, str(attribute).rpartition("}")[2]), []).append(_unescape(str(value)))
     children = list(_elements(element))
     for child in children:
         _collect(child, path, found)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from hunt import coverage, interrupts, isolation, pipeline
+from hunt import coverage, interrupts, isolation
 from hunt.events import Events
 from hunt.isolation import Guard
 from hunt.lineage import security
 from hunt.lineage.needs import HELPS, NEEDS, READS
 from hunt.model import Hunt, Problem, QueryResult, Reading, Severity, Tally
 from hunt.pipeline import Request
+from hunt.reading import collect, read
 from hunt.registry import Query
 from hunt.watcher import Watcher
 
@@ -44,7 +45,7 @@ def trace(request: Request, watcher: Watcher | None = None) -> Traced:
     isolation.bound(request.bounds)
     with (
         interrupts.listening() as stop,
-        pipeline.collect(request.evidence, request.opening, request.out, hashed=False) as collected,
+        collect(request.evidence, request.opening, request.out, hashed=False) as collected,
     ):
 
         def attempt(guard: Guard) -> Traced:
@@ -52,7 +53,7 @@ def trace(request: Request, watcher: Watcher | None = None) -> Traced:
             seen = coverage.Seen(request.filters.wants(events.wants()))
             with guard.stop.whole():
                 reading = Reading(seen.wants(), request.jobs, request.slack)
-                tallies, problems = pipeline.read(collected, reading, seen.before(events.add), watcher, guard)
+                tallies, problems = read(collected, reading, seen.before(events.add), watcher, guard)
                 if not guard.stop.requested:
                     channels = sorted(events.census()["channel"].drop_nulls().unique())
                     for absent in request.filters.check(events.hosts(), channels):

@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from hunt import memory, pipeline, schema
+from hunt import memory, schema
 from hunt.events import Events
 from hunt.model import EventType, Opening, Reading
+from hunt.reading import collect, read
 from hunt.rules.load import load
 
 _EVIDENCE = Path("../shared/evidence")
@@ -50,8 +51,8 @@ class Frames(Events):
 def make(folder: Path, events: int, evidence: Path) -> None:
     """Write frames of so many events, in the proportions of the evidence."""
     case = Events()
-    with pipeline.collect([evidence], Opening(), None, hashed=False) as collected:
-        pipeline.read(collected, Reading(), case.add)
+    with collect([evidence], Opening(), None, hashed=False) as collected:
+        read(collected, Reading(), case.add)
     there = sum(case.frame(*kind).collect().height for kind in case.types())
     folder.mkdir(parents=True, exist_ok=True)
     for number, kind in enumerate(case.types()):

@@ -12,10 +12,10 @@ from typing import Any
 
 import polars as pl
 
-from hunt import pipeline
 from hunt.events import Events
 from hunt.lineage import NEEDS, READS
 from hunt.model import SYSMON, Batch, EventType, Opening, Reading
+from hunt.reading import collect, read
 
 UNFILTERED = ("com_service", "com_dllhost", "uac_com", "uac_com_2hop")  # those of COM that its service starts
 
@@ -63,9 +63,9 @@ def answers(folder: Path, without_requester: bool = False) -> list[Answer]:
 @cache
 def _read(path: Path) -> tuple[Batch, ...]:
     events = Events((*NEEDS, *READS))
-    with pipeline.collect([path], Opening(), hashed=False) as collected:
+    with collect([path], Opening(), hashed=False) as collected:
         batches: list[Batch] = []
-        pipeline.read(collected, Reading(events.wants()), batches.append)
+        read(collected, Reading(events.wants()), batches.append)
     return tuple(batches)
 
 

@@ -16,10 +16,11 @@ from sigma.collection import SigmaCollection
 from sigma.policy.profiles import TrustedPolicy
 from sigma.rule import SigmaRule
 
-from hunt import pipeline, schema
+from hunt import schema
 from hunt.duplicates import SOURCES
 from hunt.events import Events
 from hunt.model import ANY_ID, EventType, Need, Opening, Reading
+from hunt.reading import collect, read
 from hunt.rules.model import Loaded, RuleError, Unusable
 from hunt.sigma.load import load
 from tests.helpers import ROOT
@@ -138,8 +139,8 @@ def _read(paths: list[Path], needs: Iterable[Need]) -> Events:
     """The events of some logs; without needs all of their columns."""
     case = Events(needs)
     wants = case.wants()
-    with pipeline.collect(paths, Opening(), None, hashed=False) as collected:
-        pipeline.read(collected, Reading(wants=wants) if wants.types else Reading(), case.add)
+    with collect(paths, Opening(), None, hashed=False) as collected:
+        read(collected, Reading(wants=wants) if wants.types else Reading(), case.add)
     return case
 
 
