@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, cast
 
+from hunt.checksums import crc32
 from hunt.errors import ContainerError
 
 HEAD = 8192  # bytes a parser or container sees of a file to know its own, and so the size of a first block
@@ -69,7 +69,7 @@ def checked(parts: Iterable[bytes], size: int | None, crc: int | None) -> Iterat
     came, check = 0, 0
     for block in parts:
         came += len(block)
-        check = zlib.crc32(block, check)
+        check = crc32(block, check)
         yield block
     if size is not None and came != size:
         raise ContainerError(f"is damaged: {came} bytes came out and not {size}")

@@ -6,13 +6,14 @@ few numpy operations over all of them. Every other chunk goes through `records`,
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from hunt.checksums import crc32
 
 from . import records
 
@@ -82,8 +83,8 @@ def sound(data: U8, used: Sequence[int]) -> Mask:
     good &= np.asarray(used) == records.CHUNK
     for index in np.flatnonzero(good & (flags & _NO_CHECKSUMS == 0)):
         chunk = memoryview(chunks[index].data)
-        header = zlib.crc32(chunk[128 : records.CHUNK_HEADER], zlib.crc32(chunk[:120]))
-        body = zlib.crc32(chunk[records.CHUNK_HEADER : int(free[index])])
+        header = crc32(chunk[128 : records.CHUNK_HEADER], crc32(chunk[:120]))
+        body = crc32(chunk[records.CHUNK_HEADER : int(free[index])])
         good[index] = header == words[index, 31] and body == words[index, 13]
     return good
 

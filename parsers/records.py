@@ -8,11 +8,11 @@ Sizes and offsets come from the evidence: nothing is read outside its chunk, wha
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from hunt.checksums import crc32
 from hunt.model import Problem
 
 FILE_HEADER = 4096
@@ -78,7 +78,7 @@ def file_header(head: bytes) -> FileHeader:
     chunks = struct.unpack_from("<H", head, 42)[0]
     flags, checksum = struct.unpack_from("<II", head, 120)
     # Flag 4: written without checksums.
-    damage = None if flags & 4 or checksum == zlib.crc32(head[:120]) else "file header checksum is wrong"
+    damage = None if flags & 4 or checksum == crc32(head[:120]) else "file header checksum is wrong"
     return FileHeader(chunks, bool(flags & 1), damage)
 
 
@@ -160,9 +160,9 @@ def _checksums(data: bytes, free: int) -> str | None:
     flags, header_sum = struct.unpack_from("<II", data, 120)
     if flags & 4:  # written without checksums
         return None
-    if header_sum != zlib.crc32(data[128:CHUNK_HEADER], zlib.crc32(data[:120])):
+    if header_sum != crc32(data[128:CHUNK_HEADER], crc32(data[:120])):
         return "chunk header checksum is wrong"
-    if struct.unpack_from("<I", data, 52)[0] != zlib.crc32(data[CHUNK_HEADER:free]):
+    if struct.unpack_from("<I", data, 52)[0] != crc32(data[CHUNK_HEADER:free]):
         return "checksum of the chunk's records is wrong"
     return None
 

@@ -7,12 +7,13 @@ head of BinXML. What is searched is read once, in windows that overlap by as muc
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
+
+from hunt.checksums import crc32
 
 from . import records
 from .framing import I64, U8, loads
@@ -129,10 +130,10 @@ def _head(data: memoryview, at: int, free: int) -> Head | None:
     inside = at + free <= len(data)
     if flags & _NO_CHECKSUMS:
         return Head(at, free, inside)
-    if header_sum != zlib.crc32(data[at + 128 : at + records.CHUNK_HEADER], zlib.crc32(data[at : at + 120])):
+    if header_sum != crc32(data[at + 128 : at + records.CHUNK_HEADER], crc32(data[at : at + 120])):
         return None
     body: int = struct.unpack_from("<I", data, at + 52)[0]
-    return Head(at, free, inside and body == zlib.crc32(data[at + records.CHUNK_HEADER : at + free]))
+    return Head(at, free, inside and body == crc32(data[at + records.CHUNK_HEADER : at + free]))
 
 
 def singles(window: Window) -> tuple[I64, I64]:
