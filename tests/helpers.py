@@ -203,3 +203,9 @@ def frame_differences(one: pl.DataFrame, other: pl.DataFrame) -> list[str]:
         for name in one.columns
         if not one[name].equals(other[name], check_dtypes=True, null_equal=True)
     ]
+
+
+def quickly(arguments: Sequence[object], every: bool = False) -> list[str]:
+    """A command line as text; a `run` that names no query takes the flagship alone, a third of the work, or `every`."""
+    given = [str(argument) for argument in arguments]
+    return given if every or given[:1] != ["run"] or "-q" in given else [*given, "-q", "outlook-script-host"]

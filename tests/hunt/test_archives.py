@@ -31,11 +31,12 @@ else:
 NAMES = ["script-hosts", "overlap-live", "Archive-overlap-2026-03-02-09-15-00-000", "forwarded", "user-data"]
 LOGS = [ROOT / "samples" / "logs" / f"{name}.evtx" for name in NAMES]
 PASSWORD = "correct horse"
+FLAGSHIP = ["outlook-script-host"]  # one query tells whether archives are read as folders are
 
 
 @pytest.fixture(scope="module")
 def of_folder() -> Report:
-    return run(Request(LOGS))
+    return run(Request(LOGS, FLAGSHIP))
 
 
 def zipped(below: str = "logs/") -> bytes:
@@ -102,7 +103,7 @@ def same(found: Report, expected: Report) -> bool:
 @pytest.mark.parametrize("name", WAYS)
 def test_an_archive_gives_the_findings_of_its_folder(tmp_path: Path, of_folder: Report, name: str) -> None:
     (tmp_path / name).write_bytes(WAYS[name]())
-    found = run(Request([tmp_path / name]))
+    found = run(Request([tmp_path / name], FLAGSHIP))
     assert found.problems == ()
     assert same(found, of_folder)
     places = found.findings["sources"].explode().unique().to_list()
@@ -116,7 +117,7 @@ def test_an_encrypted_archive_gives_them_with_the_password(
     tmp_path: Path, of_folder: Report, name: str, content: Callable[[], bytes]
 ) -> None:
     (tmp_path / name).write_bytes(content())
-    assert same(run(Request([tmp_path / name], opening=Opening(PASSWORD))), of_folder)
+    assert same(run(Request([tmp_path / name], FLAGSHIP, opening=Opening(PASSWORD))), of_folder)
 
 
 def test_folder_archive_and_single_files_are_read_together(tmp_path: Path, of_folder: Report) -> None:
@@ -125,7 +126,7 @@ def test_folder_archive_and_single_files_are_read_together(tmp_path: Path, of_fo
     (tmp_path / "more").mkdir()
     for log in LOGS:
         (tmp_path / "more" / f"{log.name}.gz").write_bytes(gzip.compress(log.read_bytes()))
-    found = run(Request([tmp_path]))
+    found = run(Request([tmp_path], FLAGSHIP))
     assert same(found, of_folder)
     least = found.findings.select(pl.col("sources").list.len().min()).item()
     assert least >= 2

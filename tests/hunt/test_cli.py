@@ -23,7 +23,7 @@ from rich.cells import cell_len
 from hunt import __version__, findings, pipeline
 from hunt.cli import main
 from samples.evtx_writer import Event, log_bytes, sysmon_event, sysmon_process, write_log
-from tests.helpers import OUTLOOK, POWERSHELL, ROOT
+from tests.helpers import OUTLOOK, POWERSHELL, ROOT, quickly
 
 DATA = ROOT / "tests" / "data"
 FILES = ["coverage.csv", "events.csv", "findings.csv", "manifest.json", "problems.csv", "queries.csv", "story.csv"]
@@ -62,8 +62,8 @@ def logs(tmp_path: Path) -> Path:
     return folder
 
 
-def hunt(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+def hunt(*arguments: object, every: bool = False) -> Result:
+    result = CliRunner().invoke(main, quickly(arguments, every))
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -160,7 +160,7 @@ def test_no_named_query_could_run_exits_with_2_before_3(tmp_path: Path) -> None:
 
 def test_queries_that_were_not_named_may_be_unable_to_run(tmp_path: Path) -> None:
     write_log(tmp_path / "a.evtx", [sysmon_event(5, time="2026-03-02 08:15:00")])
-    assert hunt("run", tmp_path).exit_code == 0
+    assert hunt("run", tmp_path, every=True).exit_code == 0
 
 
 def test_interrupted_exits_with_130(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,13 +15,13 @@ from hunt import pipeline
 from hunt.cli import main
 from hunt.output import _files
 from samples.evtx_writer import Event, sysmon_event, sysmon_process, write_log
-from tests.helpers import OUTLOOK, POWERSHELL
+from tests.helpers import OUTLOOK, POWERSHELL, quickly
 
 HOST = "WS01.contoso.example"
 
 
 def hunt(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(main, quickly(arguments))
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from hunt import registry
 from hunt.cli import main
 from samples.evtx_writer import sysmon_process, write_log
-from tests.helpers import OUTLOOK, POWERSHELL, ROOT
+from tests.helpers import OUTLOOK, POWERSHELL, ROOT, quickly
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def logs(tmp_path: Path) -> Path:
     return folder
 
 
-def hunt(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+def hunt(*arguments: object, every: bool = False) -> Result:
+    result = CliRunner().invoke(main, quickly(arguments, every))
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -78,7 +78,7 @@ def test_tool_libraries_python_and_platform_are_named(logs: Path, tmp_path: Path
 
 
 def test_rules_are_named_by_the_hash_of_their_file(logs: Path, tmp_path: Path) -> None:
-    hunt("run", logs, "-o", tmp_path / "out")
+    hunt("run", logs, "-o", tmp_path / "out", every=True)
     told = manifest(tmp_path / "out")["queries"]
     assert [query["query"] for query in told] == [query.hunt.id for query in registry.select(())]
     (query,) = [query for query in told if query["query"] == "outlook-script-host"]

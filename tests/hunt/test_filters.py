@@ -19,7 +19,7 @@ from hunt.filters import GRADES, Filters, moment
 from hunt.findings import COLUMNS, EVENT_COLUMNS
 from hunt.model import SYSMON, Wants
 from samples.evtx_writer import Event, sysmon_process, write_log
-from tests.helpers import OUTLOOK, POWERSHELL
+from tests.helpers import OUTLOOK, POWERSHELL, quickly
 
 # Times that users give.
 
@@ -186,8 +186,8 @@ def logs(tmp_path: Path) -> Path:
     return folder
 
 
-def hunt(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+def hunt(*arguments: object, every: bool = False) -> Result:
+    result = CliRunner().invoke(main, quickly(arguments, every))
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -262,7 +262,7 @@ def test_a_hidden_finding_is_no_reason_to_fail(logs: Path) -> None:
 def test_a_channel_that_hides_what_a_query_needs_makes_it_not_evaluable(logs: Path, tmp_path: Path) -> None:
     logon = Event("Microsoft-Windows-Security-Auditing", 4624, "Security", "WS03", "2026-03-02 08:00:00")
     write_log(logs / "c.evtx", [logon])
-    result = hunt("run", logs, "-o", tmp_path / "out", "--channel", "Security")
+    result = hunt("run", logs, "-o", tmp_path / "out", "--channel", "Security", every=True)
     number = len(registry.select(()))
     assert result.stderr.endswith(f"; {number} queries could not run, so nothing is known of what they look for\n")
     (query,) = [row for row in results(tmp_path / "out")["queries"] if row["query"] == "outlook-script-host"]

@@ -60,7 +60,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, **bounds: Any) -> tuple[R
     ours = registry.parsers()
     monkeypatch.setattr(registry, "parsers", lambda: (*ours, ROGUE))
     told = Told()
-    return pipeline.run(pipeline.Request([folder], bounds=Bounds(**bounds)), told), told
+    return pipeline.run(pipeline.Request([folder], ["outlook-script-host"], bounds=Bounds(**bounds)), told), told
 
 
 # Within one process: what comes back.

@@ -14,7 +14,7 @@ from hunt.cli import main
 from hunt.errors import HuntError
 from hunt.model import Problem
 from samples.evtx_writer import sysmon_process, write_log
-from tests.helpers import OUTLOOK, POWERSHELL
+from tests.helpers import OUTLOOK, POWERSHELL, quickly
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def logs(tmp_path: Path) -> Path:
 
 
 def hunt(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(main, quickly(arguments))
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result

@@ -26,8 +26,8 @@ def test_a_sample_gives_the_same_frames_as_the_reference(path: Path) -> None:
     assert disagreements(gather(PARSER, files), gather(REFERENCE, files)) == []
 
 
-def test_all_samples_at_once_give_the_same_frames_as_the_reference() -> None:
-    files = [evidence(path) for path in SAMPLES]
+def test_samples_at_once_give_the_same_frames_as_the_reference() -> None:
+    files = [evidence(path) for path in SAMPLES[::3]]
     assert disagreements(gather(PARSER, files), gather(REFERENCE, files)) == []
 
 
@@ -37,12 +37,12 @@ def _reference(path: Path) -> Result:
 
 @pytest.fixture(scope="session")
 def by_the_reference(real_evidence: Path) -> dict[Path, Result]:
-    """What the reference parser makes of a third of the real logs, it is slow: once, and on all processors.
+    """What the reference parser makes of a sixth of the real logs, it is slow: once, and on all processors.
 
     `hunt verify` compares all of them.
     """
     logs = [path for path in sorted(real_evidence.rglob("*.evtx")) if records.accepts(path.read_bytes()[:8192])]
-    logs = [path for path in logs if zlib.crc32(path.name.encode()) % 3 == 0 or path.name in _KNOWN_FAULTS]
+    logs = [path for path in logs if zlib.crc32(path.name.encode()) % 6 == 0 or path.name in _KNOWN_FAULTS]
     logs.sort(key=lambda path: -path.stat().st_size)
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         return dict(zip(logs, pool.map(_reference, logs), strict=True))

@@ -400,7 +400,7 @@ def _by_query(rows: list[Row], window_s: float | None) -> set[_Match]:
     }
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.lists(_starts(), min_size=1, max_size=12), st.sampled_from([None, 0, 60, 61]))
 def test_the_query_finds_what_two_loops_find(rows: list[Row], window_s: float | None) -> None:
     rows = _one_process_per_start(rows)

@@ -48,7 +48,7 @@ def members(path: Path) -> dict[str, bytes]:
 
 
 def run(*paths: Path) -> Report:
-    return pipeline.run(pipeline.Request(paths))
+    return pipeline.run(pipeline.Request(paths, ["outlook-script-host"]))
 
 
 @pytest.fixture(scope="module")
