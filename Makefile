@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test lint bench samples bundle clean
+.PHONY: run test lint bench samples docs bundle clean
 
 run: $(VENV)/installed
 	$(BIN)/hunt run samples/logs
@@ -22,6 +22,9 @@ bench: $(VENV)/installed-tests
 
 samples: $(VENV)/installed-tests
 	$(BIN)/python -m samples.build
+
+docs: $(VENV)/installed
+	$(BIN)/python contrib/docs.py
 
 # For laptops without network: dist/evtx-hunt-SYSTEM-pyVERSION.zip; see contrib/bundle.py for one system or version.
 bundle: $(VENV)/installed
