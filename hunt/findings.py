@@ -12,7 +12,7 @@ from hunt import schema
 from hunt.duplicates import SOURCES
 from hunt.events import printed
 from hunt.model import Case, Hunt
-from hunt.rules.model import RuleError
+from hunt.rules.model import PartlyError, RuleError
 
 TEXTS = pl.List(pl.String)
 
@@ -111,8 +111,8 @@ def gather(
     """(findings, their events) of all hunts: COLUMNS and EVENT_COLUMNS, both sorted and so the same on every run.
 
     `tell` hears how many findings each hunt has, as soon as it is done; `failed` of a rule that can't be evaluated on
-    this evidence, which else raises RuleError. Without `fields` that column is null: who reads the events again needs
-    `seen` for few of them.
+    this evidence, or on parts of it, which else raises RuleError. Without `fields` that column is null: who reads the
+    events again needs `seen` for few of them.
     """
     matches = [pl.DataFrame(schema={**COLUMNS, "events": pl.List(PLACED)})]
     for hunt in hunts:
@@ -122,7 +122,9 @@ def gather(
             if not failed:
                 raise
             failed(hunt, error)
-            continue
+            if not isinstance(error, PartlyError):
+                continue
+            found = error.found
         if found.height:
             matches.append(_matches(hunt, found))
         if tell:
@@ -156,6 +158,10 @@ def _matches(hunt: Hunt, found: pl.DataFrame) -> pl.DataFrame:
         ),
         _placed(found).alias("events"),
     )
+    complete = complete.with_columns(pl.col("reason").fill_null(hunt.title))
+    if hunt.said:
+        said_too = pl.lit(list(hunt.said), TEXTS)
+        complete = complete.with_columns(pl.concat_list(pl.col("evidence").fill_null([]), said_too))
     if not hunt.limits:
         return complete
     return complete.with_columns(pl.concat_str("reason", pl.lit("; ".join(hunt.limits)), separator="; "))

@@ -232,6 +232,7 @@ class Need:
     event_id: int
     columns: frozenset[str]
     keys: frozenset[str] = frozenset()  # of them, those without which nothing can match
+    excludes: frozenset[str] = frozenset()  # of them, those that are read only to leave matches out
 
     @property
     def event_type(self) -> EventType:
@@ -320,6 +321,7 @@ class Hunt:
     of_starts: bool = False  # findings are starts, whoever asked for them: how sure that is hides none
     any_of: tuple[tuple[Need, ...], ...] = ()  # of each of these at least one is needed, besides all of `needs`
     limits: tuple[str, ...] = ()  # what it can't tell on any evidence: half sentences for the analyst
+    said: tuple[str, ...] = ()  # what a rule says of all of its findings, for their `evidence`
 
     @property
     def wanted(self) -> tuple[Need, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -326,6 +326,8 @@ class _Turns:
         if result.query in self.left:
             return result.unable("interrupted before it ran")
         error = self.failed.get(result.query)
+        if error and error.status.able:
+            return replace(result, status=error.status, reason="; ".join(filter(None, (result.reason, str(error)))))
         return result.unable(str(error), error.status) if error else result
 
 

@@ -196,7 +196,8 @@ class Able:
         for need, used in every:
             for hosts, columns, means in (
                 (without, need.keys, "nothing can match"),
-                (used, need.columns, "what they tell is not known"),
+                (used, need.columns - need.excludes, "what they tell is not known"),
+                (used, need.excludes, "what the rule leaves out by them is not left out"),
             ):
                 for names, lacking in sorted(self.blank(need, columns).items()):
                     if count := len(lacking & hosts):

@@ -60,13 +60,13 @@ def _info(path: Path, rule: Mapping[str, Any], metadata: Mapping[str, Any]) -> R
     level = _text(rule, "severity").lower()
     known = severity(level) or RuleInfo(path).severity
     risk = rule.get("risk_score")
-    number = isinstance(risk, int) and not isinstance(risk, bool) and 0 <= risk <= 100
+    score = risk if isinstance(risk, int) and not isinstance(risk, bool) and 0 <= risk <= 100 else RISKS[known]
     return RuleInfo(
         path,
         id=_text(rule, "rule_id"),
         title=_text(rule, "name"),
         severity=known,
-        risk_score=risk if number else RISKS[known],  # type: ignore[arg-type]
+        risk_score=score,
         attack=techniques(_techniques(rule)),
         description=" ".join(_text(rule, "description").split()),
         false_positives=_texts(rule, "false_positives"),

@@ -198,7 +198,7 @@ def _text_of(given: Constant) -> str:
 
 def _number_of(given: Literal) -> float | None:
     try:
-        return float(given.value)  # type: ignore[arg-type]
+        return float(given.value)  # type: ignore[arg-type]  # null is none of a list's values
     except ValueError:
         return None
 

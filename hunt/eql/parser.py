@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 from lark.exceptions import VisitError
@@ -48,7 +48,7 @@ def parse(text: str) -> Query:
     if len(text) > LONGEST:
         raise unsupported(f"a query of more than {LONGEST} characters", Place(1, 1))
     try:
-        query: Query = _grammar().parse(text)  # type: ignore[assignment]
+        query = cast(Query, _grammar().parse(text))  # what the transformer makes of the tree
     except UnexpectedInput as error:
         raise unexpected(error, text) from None
     except VisitError as error:  # what the nodes' own checks raised
@@ -219,8 +219,8 @@ class _Nodes(Transformer[Token, Any]):
         return Call(_ARITHMETIC[op], (left, right), place=token_place(op))
 
     def minus(self, op: Token, part: Node) -> Node:
-        if isinstance(part, Literal) and part.kind in (int, float):
-            return Literal(-part.value, token_place(op))  # type: ignore[operator]
+        if isinstance(part, Literal) and isinstance(part.value, int | float) and part.kind in (int, float):
+            return Literal(-part.value, token_place(op))
         return Call("subtract", (Literal(0, token_place(op)), part), place=token_place(op))
 
     def plus(self, _: Token, part: Node) -> Node:

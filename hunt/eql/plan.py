@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from hunt import schema
 from hunt.ecs import FieldInfo
@@ -205,7 +206,7 @@ def _limits(condition: Node, reduction: Reduction, readings: Sequence[Reading], 
     optional = {f.name for f in syntax.fields(condition) if f.optional}
     negative: dict[str, bool] = {}
     for reading in readings:
-        left = reduction.of(lambda name, kind=reading.kind: catalogue.describe(kind, name), free=True)  # type: ignore[misc]
+        left = reduction.of(partial(catalogue.describe, reading.kind), free=True)
         for names, excludes in conditions.unknown(left):
             for name in names:
                 if all(catalogue.describe(other.kind, name) is None for other in readings):

@@ -19,6 +19,7 @@ from hunt.errors import HuntError
 from hunt.model import Report
 from hunt.output._rows import tables
 from hunt.output._safe import safe
+from hunt.rules.model import labels
 from hunt.story.columns import ABSENT, COLUMNS, MORE, NONE
 
 Row = Mapping[str, str]
@@ -134,8 +135,19 @@ def _heading(finding: Row) -> Iterator[Text]:
         yield Text(f"  who asked for {said('target_image')}{asked} is not known", "yellow")
     if said("reason"):
         yield Text(f"  {said('reason')}")
+    if rules_own := labels(_json_texts(finding.get("evidence", ""))):
+        yield Text(f"  {safe(rules_own)}", "dim")
     if said("suppressed"):
         yield Text(f"  suppressed: {said('suppressed')}", "bold green")
+
+
+def _json_texts(cell: str) -> list[str]:
+    """A cell of JSON; what is no list of texts was not written by us."""
+    try:
+        found = json.loads(cell)
+    except ValueError:
+        return []
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
 
 
 def _steps(rows: tuple[Row, ...]) -> Iterator[Text]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -15,6 +16,7 @@ from hunt.model import Report, Severity
 from hunt.output import _coverage, _queries
 from hunt.output._rows import flat
 from hunt.output._safe import safe
+from hunt.rules.model import labels
 
 
 def write(report: Report, out: TextIO) -> None:
@@ -96,6 +98,8 @@ def _what(row: Mapping[str, object]) -> Text:
     text.append(_text(row, "reason"), "italic")
     if not said:  # a rule's: what it is called says more than its id
         text.append(f"  {_text(row, 'query')}", "dim")
+    if row["evidence"] and (rules_own := labels(json.loads(str(row["evidence"])))):
+        text.append(f"\n{_short(safe(rules_own))}", "dim")
     if row["suppressed"] is not None:
         text.append(f"\nsuppressed: {_text(row, 'suppressed')}", "bold green")
     for column in ("command_line", "target_command_line"):

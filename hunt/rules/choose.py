@@ -31,6 +31,8 @@ class RuleFilter:
     tags: tuple[str, ...] = ()
 
     def takes(self, info: RuleInfo) -> bool:
+        if info.filters:  # what rules are to leave out, whatever is said of it
+            return True
         tags = [*info.tags, *(f"attack.{technique}" for technique in info.attack)]
         return _fits(self.levels, [info.level]) and _fits(self.statuses, [info.status]) and _fits(self.tags, tags)
 
@@ -117,7 +119,11 @@ def explained(named: str) -> Chosen:
 
 def _is_eql(text: str) -> bool:
     """Whether it is a query rather than a path: no path has a space before and after this word, or these steps."""
-    return bool(re.search(r"(?is)\swhere\s|^\s*(?:sequence|sample)\b.*\[", text)) and not os.path.exists(text)  # noqa: PTH110
+    return bool(re.search(r"(?is)\swhere\s|^\s*(?:sequence|sample)\b.*\[", text)) and not _exists(text)
+
+
+def _exists(name: str) -> bool:
+    return os.path.exists(name)  # noqa: PTH110  # Path.exists raises for what is too long to be a name
 
 
 def typed(text: str) -> Query:
@@ -144,7 +150,7 @@ def _sorted_out(names: Sequence[str]) -> tuple[list[str], list[Path]]:
     for name in names:
         if name in registry.ids():
             ours.append(name)
-        elif is_rule_file(name) or any(mark in name for mark in "/\\") or os.path.exists(name):  # noqa: PTH110
+        elif is_rule_file(name) or any(mark in name for mark in "/\\") or _exists(name):
             paths.append(Path(name))
         else:
             have = ", ".join(registry.ids())

@@ -45,6 +45,7 @@ class RuleInfo:
     author: str = ""
     licence: str = ""
     text: str = ""  # what it asks: the query or the detection, as it stands in the file
+    filters: bool = False  # no rule: what others are to leave out
 
 
 class RuleError(Exception):
@@ -57,6 +58,14 @@ class RuleError(Exception):
         self.status = status
         self.reason = str(self)
         self.line, self.column = line, column
+
+
+class PartlyError(RuleError):
+    """A rule that could not be told of some events. `found`: its findings among the others."""
+
+    def __init__(self, reason: str, found: pl.DataFrame) -> None:
+        super().__init__(Status.PARTLY, reason)
+        self.found = found
 
 
 Find = Callable[[Case], "pl.LazyFrame"]
@@ -130,7 +139,30 @@ def hunt_of(
         unknowns=tuple(unknowns),
         any_of=tuple(tuple(dict.fromkeys(group)) for group in any_of),
         limits=tuple(dict.fromkeys(limits)),
+        said=tuple(_labelled(info)),
     )
+
+
+TAG, FALSE_POSITIVE = "tag: ", "false positive: "
+_LONGEST = 500  # characters of what a rule says of itself in each of its findings; all of it stands in `doc`
+
+
+def _labelled(info: RuleInfo) -> Iterator[str]:
+    """What belongs to each finding of a rule and has no column of findings.csv, as texts of `evidence`."""
+    for label, texts in ((TAG, info.tags), (FALSE_POSITIVE, info.false_positives)):
+        for text in dict.fromkeys(" ".join(text.split()) for text in texts):
+            yield label + (text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+
+
+def labels(evidence: Iterable[str]) -> str:
+    """What of a finding's `evidence` is its rule's: `tags: a, b; false positives: c`; "" if nothing is."""
+    texts = tuple(evidence)
+    said = [
+        f"{label.removesuffix(': ')}s: {', '.join(own)}"
+        for label in (TAG, FALSE_POSITIVE)
+        if (own := [text.removeprefix(label) for text in texts if text.startswith(label)])
+    ]
+    return "; ".join(said)
 
 
 @cache

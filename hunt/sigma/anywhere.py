@@ -19,6 +19,7 @@ _SEPARATOR = "\n"  # between the fields
 # The only others that hold an ASCII letter without case: k, i and a dot above.
 _STRANGE = ("\u212a", "\u0130")
 _AT_A_TIME = 50_000  # rows whose texts are held
+_AT_ONCE = 4_000  # texts below which it takes longer to share a search than to search
 
 
 def searchable(texts: Iterable[str]) -> tuple[str, ...]:
@@ -30,51 +31,51 @@ def searchable(texts: Iterable[str]) -> tuple[str, ...]:
 
 def holding(frame: pl.DataFrame, words: list[str]) -> Rows:
     """The rows that have one of these words in a column of text."""
+    columns = [values for values in _texts(frame) if values.null_count() < frame.height]
+    if not columns:
+        return NONE
+    # Most values of logs are repeated: each is searched once, and hardly one of them holds a word.
+    few = frame.height < WHOLE
+    searched = pl.concat([values.unique() if not few and repeated(values) else values for values in columns])
+    searched = searched.unique() if few else searched
+    met = searched.filter(_have(searched, words)).unique()
+    if not met.len():
+        return NONE
+    wanted = met.implode()
+    return np.unique(np.concatenate([values.is_in(wanted).arg_true().to_numpy() for values in columns])).astype(
+        np.int64
+    )
+
+
+def _texts(frame: pl.DataFrame) -> Iterator[pl.Series]:
+    for name, dtype in frame.schema.items():
+        if name not in _PLACES and dtype == pl.String:
+            yield frame[name].alias("x")
+        elif name not in _PLACES and dtype == schema.TEXTS:
+            yield frame[name].list.join(_SEPARATOR, ignore_nulls=True).alias("x")
+
+
+def _have(texts: pl.Series, words: list[str]) -> pl.Series:
+    """Which texts hold one of some words; parts of them are asked at the same time."""
     ascii_ = all(word.isascii() for word in words)
+    text = pl.col("x") if ascii_ else truth.fold(pl.col("x"))
     wanted = [*words, *_STRANGE] if ascii_ else words
-
-    def has(text: pl.Expr) -> pl.Expr:
-        own = text if ascii_ else truth.fold(text)
-        return own.str.contains_any(wanted, ascii_case_insensitive=ascii_).fill_null(value=False)
-
-    texts = [pl.col(name) for name, dtype in frame.schema.items() if name not in _PLACES and dtype == pl.String]
-    lists = [pl.col(name) for name, dtype in frame.schema.items() if name not in _PLACES and dtype == schema.TEXTS]
-    texts += [column_.list.join(_SEPARATOR, ignore_nulls=True) for column_ in lists]
-    if frame.height < WHOLE:  # it takes longer to get ready for a search than to search
-        return _where(frame, has(pl.concat_str(texts, separator=_SEPARATOR, ignore_nulls=True)))
-    met: list[pl.Expr] = []
-    distinct: list[tuple[pl.Expr, pl.LazyFrame]] = []
-    for text in texts:
-        values = frame.select(text.alias("x"))
-        # Most values of logs are repeated: each is searched once, and hardly one of them holds a word.
-        if repeated(values["x"]):
-            distinct.append((text, values.lazy().unique().filter(has(pl.col("x")))))
-        else:
-            met.append(has(text))
-    for (text, _), holding_ in zip(distinct, pl.collect_all([lazy for _, lazy in distinct]), strict=True):
-        if holding_.height:
-            met.append(text.is_in(holding_["x"].implode()).fill_null(value=False))
-    return _where(frame, pl.any_horizontal(met)) if met else NONE
+    met = text.str.contains_any(wanted, ascii_case_insensitive=ascii_).fill_null(value=False)
+    step = max(_AT_ONCE, -(-texts.len() // pl.thread_pool_size()))
+    parts = [texts.slice(start, step).to_frame().lazy().select(met) for start in range(0, texts.len(), step)]
+    return pl.concat([part["x"] for part in pl.collect_all(parts)])
 
 
-def _where(frame: pl.DataFrame, met: pl.Expr) -> Rows:
-    """The rows that meet it; parts of the frame are asked at the same time."""
-    if frame.height < WHOLE:
-        return frame.select(met.arg_true())[:, 0].to_numpy().astype(np.int64)
-    step = -(-frame.height // pl.thread_pool_size())
-    starts = range(0, frame.height, step)
-    found = pl.collect_all([frame.lazy().slice(start, step).select(met.arg_true().alias("row")) for start in starts])
-    return np.concatenate([NONE, *(part["row"].to_numpy() + start for part, start in zip(found, starts, strict=True))])
-
-
-def meeting(frame: pl.DataFrame, test: tree.Test, rows: Rows, kinds: dict[str, schema.Kind]) -> Rows:
-    """Those of some rows whose fields, put together, meet a test."""
-    found = []
+def meeting(frame: pl.DataFrame, test: tree.Test, rows: Rows, kinds: dict[str, schema.Kind]) -> tuple[Rows, Rows]:
+    """(those of some rows whose fields, put together, meet a test; those of which that could not be told in time)."""
+    found, open_ = [NONE], [NONE]
     for start in range(0, rows.size, _AT_A_TIME):
         some = rows[start : start + _AT_A_TIME]
         whole = _whole(frame[some], kinds)
-        found.append(some[truth.meets(test, whole, truth.folded(whole)).to_numpy()])
-    return np.concatenate(found) if found else NONE
+        met = truth.meets(test, whole, truth.folded(whole))
+        found.append(some[met.fill_null(value=False).to_numpy()])
+        open_.append(some[met.is_null().to_numpy()])
+    return np.concatenate(found), np.concatenate(open_)
 
 
 def _whole(frame: pl.DataFrame, kinds: dict[str, schema.Kind]) -> pl.Series:

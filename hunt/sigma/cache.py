@@ -21,7 +21,7 @@ from pathlib import Path
 from hunt.sigma.document import Document, of_plain, to_plain
 
 # Raised with each change to what a document is or how a rule becomes one: what older versions wrote is then not read.
-FORMAT = 1
+FORMAT = 2
 LARGEST = 64 << 20  # bytes of the file; all of SigmaHQ's rules take some 4 MB
 _HEAD = 64 + 1 + 32 + 1  # a line's beginning: hash of the rule file, checksum of the rest
 

@@ -7,10 +7,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
 
 from hunt import schema
-from hunt.arrays import series
 from hunt.sigma import truth
 from hunt.sigma.derived import DERIVED
 
@@ -123,12 +121,10 @@ def repeated(values: pl.Series) -> bool:
 
 
 def _dictionary(values: pl.Series) -> tuple[pl.Series, npt.NDArray[np.int32]]:
-    array = values.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-    encoded = array.dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
-    return series(encoded.dictionary).cast(pl.String), codes
+    """(the distinct texts, for each row the number of its own or -1). In no order: numbers never leave a column."""
+    distinct = values.unique().drop_nulls()
+    codes = values.cast(pl.Enum(distinct)).to_physical().cast(pl.Int32).fill_null(-1)
+    return distinct, codes.to_numpy()
 
 
 def _of_numbers(values: pl.Series, kind: schema.Kind | None) -> Column:

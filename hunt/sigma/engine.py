@@ -23,8 +23,16 @@ from hunt.sigma.columns import NONE, Codes, Column, Flags, Rows, column
 from hunt.sigma.steps import Always, Ask, AskAll, Every, Look, Never, Some, Step, Steps
 
 
-def evaluate(steps: Steps, frame: pl.DataFrame) -> Iterator[tuple[int, Rows | RuleError]]:
-    """For each rule that events of a frame match, their rows; or why it can't be told."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a rule matches of some events. `untold`: others that might match, for all that could be told in time."""
+
+    rows: Rows
+    untold: Rows
+
+
+def evaluate(steps: Steps, frame: pl.DataFrame) -> Iterator[tuple[int, Judged | RuleError]]:
+    """For each rule that events of a frame match, or might match, which; or why it can't be told."""
     if not frame.height:
         return
     events = _Events(frame, steps)
@@ -32,7 +40,7 @@ def evaluate(steps: Steps, frame: pl.DataFrame) -> Iterator[tuple[int, Rows | Ru
         if not events.possible(step):
             continue
         try:
-            found = events.rows(step, None)
+            found = events.judged(step)
         except RuleError as error:
             yield rule, error
             continue
@@ -40,7 +48,7 @@ def evaluate(steps: Steps, frame: pl.DataFrame) -> Iterator[tuple[int, Rows | Ru
         except (PolarsError, ValueError, OverflowError, MemoryError) as error:
             yield rule, RuleError(Status.UNSUPPORTED, f"it could not be evaluated: {_line(error)}")
             continue
-        if found.size:
+        if found.rows.size or found.untold.size:
             yield rule, found
 
 
@@ -54,6 +62,7 @@ class _Told:
 
     known: Flags
     met: Flags
+    open: Flags  # it could not be told whether they meet it
 
 
 class _Events:
@@ -62,12 +71,14 @@ class _Events:
     def __init__(self, frame: pl.DataFrame, steps: Steps) -> None:
         self._frame = frame
         self._words = list(steps.words)
-        self._kinds = schema.kinds(frame["provider"].unique(), int(frame["event_id"][0]))
+        known = {"provider", "event_id"}.issubset(frame.columns)
+        self._kinds = schema.kinds(frame["provider"].unique(), int(frame["event_id"][0])) if known else {}
         self._columns: dict[str, Column] = {}
         self._told: dict[int, _Told] = {}  # by number of an Ask
         self._flags: dict[int, Flags] = {}  # by number of a Look
         self._counts: dict[int, int] = {}
         self._found: dict[int, Codes] = {}
+        self._all_told = True  # of what was asked last
         for name, literals in steps.literals.items():
             self._found |= literals.found(self._column(name))
 
@@ -89,30 +100,41 @@ class _Events:
                 return not words or bool(self._wordy.size)
         return True
 
-    def rows(self, step: Step, within: Rows | None) -> Rows:
-        """The rows, of some or of all, that meet it."""
+    def judged(self, step: Step) -> Judged:
+        self._all_told = True
+        found = self._rows(step, None)
+        if self._all_told:
+            return Judged(found, NONE)
+        return Judged(found, np.setdiff1d(self._rows(step, None, sure=False), found, assume_unique=True))
+
+    def _rows(self, step: Step, within: Rows | None, *, sure: bool = True) -> Rows:
+        """The rows, of some or of all, that meet it; if not `sure`, also those of which that could not be told."""
         match step:
             case Look():
                 return self._looked_up(step, within)
             case Ask():
-                return self._asked(step, within)
+                return self._asked(step, within, sure)
             case AskAll(test, words):
                 some = self._all(within) if not words else _common(self._wordy, within)
-                return anywhere.meeting(self._frame, test, some, self._kinds)
+                found, open_ = anywhere.meeting(self._frame, test, some, self._kinds)
+                self._all_told &= not open_.size
+                return found if sure else np.union1d(found, open_)
             case Every(of):
                 for part in sorted(of, key=self._cost):
-                    within = self.rows(part, within)
+                    within = self._rows(part, within, sure=sure)
                     if not within.size:
                         break
                 return self._all(within)
             case Some(of):
-                found = [rows for part in of if self.possible(part) and (rows := self.rows(part, within)).size]
-                return reduce(np.union1d, found) if found else NONE
+                told = (self._rows(part, within, sure=sure) for part in of if self.possible(part))
+                met = [rows for rows in told if rows.size]
+                return reduce(np.union1d, met) if met else NONE
             case Never(of):
                 some = self._all(within)
                 if not some.size or not self.possible(of):
                     return some
-                return np.setdiff1d(some, self.rows(of, some), assume_unique=True)
+                # Sure of what is surely not met.
+                return np.setdiff1d(some, self._rows(of, some, sure=not sure), assume_unique=True)
             case Always():
                 return self._all(within)
 
@@ -156,7 +178,7 @@ class _Events:
             self._flags[look.number] = own.flags(self._found[look.number])
         return own.rows(self._flags[look.number], within)
 
-    def _asked(self, ask: Ask, within: Rows | None) -> Rows:
+    def _asked(self, ask: Ask, within: Rows | None, sure: bool) -> Rows:
         own = self._column(ask.column)
         match ask.test:
             case tree.Null() | tree.Exists():
@@ -164,13 +186,17 @@ class _Events:
                 return np.asarray(some[(own.codes[some] < 0) == tree.absent(ask.test)])
             case tree.SameAs(field, op):
                 return _same(own, self._column(field), op, self._all(within))
-        return own.rows(self._flagged(ask, own, within), within)
+        told = self._flagged(ask, own, within)
+        if told.open.any():
+            self._all_told = False
+            return own.rows(told.met if sure else told.met | told.open, within)
+        return own.rows(told.met, within)
 
-    def _flagged(self, ask: Ask, own: Column, within: Rows | None) -> Flags:
+    def _flagged(self, ask: Ask, own: Column, within: Rows | None) -> _Told:
         """Which numbers of a column meet a test, as far as the rows asked for have them."""
         told = self._told.get(ask.number)
         if told is None:
-            told = self._told[ask.number] = _Told(*np.zeros((2, own.size + 1), np.bool_))
+            told = self._told[ask.number] = _Told(*np.zeros((3, own.size + 1), np.bool_))
             told.known[-1] = True
         wanted = np.zeros(own.size + 1, np.bool_)
         wanted[own.codes if within is None else own.codes[within]] = True
@@ -178,9 +204,12 @@ class _Events:
         if fresh.size:
             places, owners = own.texts_of(fresh)
             met = truth.meets(ask.test, own.values.gather(places), own.plain.gather(places))
-            told.met[owners[met.to_numpy()]] = True
+            told.met[owners[met.fill_null(value=False).to_numpy()]] = True
+            if met.null_count():
+                told.open[owners[met.is_null().to_numpy()]] = True
+                told.open &= ~told.met  # of several texts another one meets it
             told.known[fresh] = True
-        return told.met
+        return told
 
 
 def _common(rows: Rows, within: Rows | None) -> Rows:

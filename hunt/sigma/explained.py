@@ -24,6 +24,8 @@ def lines(document: Document, plan: Plan | None) -> Iterator[str]:
             yield f"no match in {named}" if asked == tree.FALSE else f"in {named}:"
             if asked != tree.FALSE:
                 yield from _asked(asked, 1)
+        for kind, own in plan.lost.items():
+            yield f"{_kind(kind)} never tells {', '.join(sorted(own.asked | own.excludes))}"
     if document.correlation:
         yield from _correlated(document.correlation)
 

@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from hunt.sigma.columns import Codes, Column
+from hunt.sigma.columns import Codes, Column, Flags
 
 SHORTEST, LONGEST = 3, 200  # bytes of a text worth looking for: shorter ones stand everywhere
-_ROOM = 16 << 20  # occurrences, roughly, that are held at a time
+_ROOM = 8 << 20  # occurrences, roughly, that are held at a time
 _LEAST, _MOST = 1 << 16, 8 << 20  # bytes of texts that are searched at a time
 
 
@@ -54,18 +54,28 @@ class Literals:
         hits = lists.explode(empty_as_null=False).cast(self._enum).to_physical().to_numpy().astype(np.int64)
         order = np.argsort(hits, kind="stable")
         hits, index = hits[order], index[order]
+        placed = np.flatnonzero(self._placed[hits])
+        so = _so(column.plain.gather(index[placed]), self._texts.gather(hits[placed]), placed, hits.size)
         begins = np.flatnonzero(np.r_[True, hits[1:] != hits[:-1]])
         for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), hits.size], strict=True):
-            number = int(hits[begin])
             own = index[begin:end]
-            for op, test in self._asked[number]:
-                kept = own if op == "contains" else _so(column.plain, own, op, self._patterns[number])
+            for op, test in self._asked[int(hits[begin])]:
+                kept = own if op == "contains" else own[so[op][begin:end]]
                 if kept.size:
                     met[test].append(column.owned(kept))
 
     @cached_property
     def _patterns(self) -> list[str]:
         return list(self._numbers)
+
+    @cached_property
+    def _texts(self) -> pl.Series:
+        return pl.Series(self._patterns)
+
+    @cached_property
+    def _placed(self) -> Flags:
+        """Of which texts it matters where they stand."""
+        return np.array([any(op != "contains" for op, _ in asked) for asked in self._asked])
 
     @cached_property
     def _enum(self) -> pl.Enum:
@@ -104,14 +114,13 @@ def _pieces(text: str, size: int) -> list[str]:
     return [text[start : start + size + LONGEST] for start in range(0, len(text), size)]
 
 
-def _so(texts: pl.Series, places: Codes, op: str, text: str) -> Codes:
-    """Of texts that hold another one those that are it, or begin or end with it."""
-    own = texts.gather(places)
-    match op:
-        case "equals":
-            met = own == text
-        case "startswith":
-            met = own.str.starts_with(text)
-        case _:
-            met = own.str.ends_with(text)
-    return np.asarray(places[met.to_numpy()])
+def _so(texts: pl.Series, held: pl.Series, places: Codes, size: int) -> Mapping[str, Flags]:
+    """How texts hold others: which are the other one, or begin or end with it; by place, of so many."""
+    text, other = pl.col("text"), pl.col("other")
+    told = pl.DataFrame({"text": texts, "other": held}).select(
+        equals=text == other, startswith=text.str.starts_with(other), endswith=text.str.ends_with(other)
+    )
+    found = {column.name: np.zeros(size, np.bool_) for column in told}
+    for column in told:
+        found[column.name][places] = column.to_numpy()
+    return found

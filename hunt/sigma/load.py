@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from hunt.model import ALL_COLUMNS, ANY_CHANNEL, ANY_ID, Hunt, Need, Severity, Status
+from hunt.model import ALL_COLUMNS, ANY_CHANNEL, ANY_ID, EventType, Hunt, Need, Severity, Status
 from hunt.rules.model import (
     RISKS,
     Loaded,
@@ -101,6 +101,7 @@ def _info(path: Path, document: Document, text: str) -> RuleInfo:
         author=document.text("author"),
         licence=document.text("licence"),
         text=text.strip(),
+        filters=document.filter is not None,
     )
 
 
@@ -178,7 +179,8 @@ def _packed(rules: Sequence[_Rule]) -> Iterator[Loaded | Unusable]:
         if rule.document.correlation
     ]
     silent = frozenset(number for rule, number in numbers.items() if rule.user or not rule.taken)
-    pack = Pack([rule.plan for rule in plain if rule.plan], correlated, silent)
+    reasons = {numbers[rule]: reasons for rule in plain if (reasons := _reasons(rule))}
+    pack = Pack([rule.plan for rule in plain if rule.plan], correlated, silent, reasons)
     for rule in rules:
         if not rule.taken or (rule.user and rule.user.info.path == rule.info.path):
             continue  # a part of a correlation in the same file is no query of its own
@@ -223,6 +225,18 @@ def _hunt(rule: _Rule, pack: Pack, number: int) -> Hunt:
         title = rule.user.info.title or rule.user.info.id
         limits.append(f"gives no findings of its own: it is a part of the correlation {title!r}")
     return hunt_of(rule.info, partial(pack.find, number), any_of=_needs(rule), limits=limits)
+
+
+def _reasons(rule: _Rule) -> dict[EventType, str]:
+    """Of findings in events that lack what the rule leaves matches out by."""
+    lost = rule.plan.lost if rule.plan else {}
+    title = rule.info.title or rule.info.id
+    return {
+        kind: f"{title}; event {kind.event_id} of {kind.channel} never tells {', '.join(sorted(own.excludes))}, "
+        "by which the rule leaves some out"
+        for kind, own in lost.items()
+        if own.excludes
+    }
 
 
 def _needs(rule: _Rule, fields: Mapping[str, str] | None = None) -> list[tuple[Need, ...]]:

@@ -22,6 +22,10 @@ POWERSHELL = ("Microsoft-Windows-PowerShell/Operational", "PowerShellCore/Operat
 CLASSIC = "Windows PowerShell"
 # A trace, seldom kept: then nothing else tells of files that are read or renamed.
 _KERNEL_FILE = "Microsoft-Windows-Kernel-File/Analytic"
+_MICROSOFT = "Microsoft-Windows-"
+_DEFENDER = f"{_MICROSOFT}Windows Defender/Operational"
+# Of Defender those that name a threat or a path (Microsoft: event IDs of Defender Antivirus).
+_THREATS = (1006, 1007, 1008, 1009, 1010, 1011, 1012, 1017, 1018, 1019, 1115, 1116, 1117, 1118, 1119)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +74,14 @@ _AUDITED = {  # Security 4657
 }
 _FILTERED = {  # Security 5156
     "Image": "Application",
+    "ProcessId": "ProcessID",
     "SourceIp": "SourceAddress",
     "DestinationIp": "DestAddress",
     "DestinationPort": "DestPort",
     "Initiated": "=filtered.initiated",
     "Protocol": "=filtered.protocol",
 }
+_DEFENDED = {"Signature": "Threat Name", "Filename": "Path"}  # Windows Defender
 _CLASSIC = {name: f"=classic.{name}" for name in CLASSIC_FIELDS}
 
 
@@ -129,9 +135,9 @@ CATEGORIES: Mapping[str, tuple[Source, ...]] = {
     "ps_classic_start": (Source(CLASSIC, (400,), _CLASSIC),),
     "ps_classic_provider_start": (Source(CLASSIC, (600,), _CLASSIC),),
     "ps_classic_script": (Source(CLASSIC, (800,), _CLASSIC),),
+    "antivirus": tuple(Source(_DEFENDER, (event_id,), _DEFENDED) for event_id in _THREATS),
 }
 
-_MICROSOFT = "Microsoft-Windows-"
 # Channels by service. Where two names are given, the channel has had both, or rules mean both.
 SERVICES: Mapping[str, tuple[str, ...]] = {
     "application": ("Application",),
@@ -207,7 +213,7 @@ SERVICES: Mapping[str, tuple[str, ...]] = {
     "terminalservices-localsessionmanager": (f"{_MICROSOFT}TerminalServices-LocalSessionManager/Operational",),
     "terminalservices-remoteconnectionmanager": (f"{_MICROSOFT}TerminalServices-RemoteConnectionManager/Operational",),
     "vhdmp": (f"{_MICROSOFT}VHDMP-Operational", f"{_MICROSOFT}VHDMP/Operational"),
-    "windefend": (f"{_MICROSOFT}Windows Defender/Operational",),
+    "windefend": (_DEFENDER,),
     "winrm": (f"{_MICROSOFT}WinRM/Operational",),
     "wmi": (f"{_MICROSOFT}WMI-Activity/Operational",),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
@@ -13,7 +13,7 @@ import polars as pl
 from hunt import pulse
 from hunt.model import Case, EventType, wider
 from hunt.rules.matches import HITS, TOLD, told
-from hunt.rules.model import RuleError
+from hunt.rules.model import PartlyError, RuleError
 from hunt.sigma import correlate, engine, tree
 from hunt.sigma.columns import Rows
 from hunt.sigma.correlate import Hits
@@ -38,15 +38,38 @@ class Correlated:
 class _Outcome:
     findings: Mapping[int, pl.DataFrame]
     errors: Mapping[int, RuleError]
+    limits: Mapping[int, str]  # of rules that could not be told of some events
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a rule matches, kind by kind, and what could not be told of it."""
+
+    rows: list[tuple[EventType, Rows]] = field(default_factory=list)
+    untold: int = 0
+    errors: dict[EventType, RuleError] = field(default_factory=dict)
+    told: bool = False  # of a kind of events at least
+
+    def limits(self) -> Iterator[str]:
+        if self.untold:
+            events = "event matches" if self.untold == 1 else "events match"
+            late = "could not be told in time: a regular expression takes too long"
+            yield f"whether {self.untold:,} more {events} {late}"
+        for kind, error in self.errors.items():
+            yield f"not evaluable in event {kind.event_id} of {kind.channel}: {error.reason}"
 
 
 @dataclass(eq=False)
 class Pack:
-    """Plans and correlations, numbered in this order. `silent`: numbers of those that give no findings of their own."""
+    """Plans and correlations, numbered in this order.
+
+    `silent`: numbers of those that give no findings of their own. `reasons`: of findings in some kinds of events.
+    """
 
     plans: Sequence[Plan]
     correlated: Sequence[Correlated] = ()
     silent: frozenset[int] = frozenset()
+    reasons: Mapping[int, Mapping[EventType, str]] = field(default_factory=dict)
     _known: WeakKeyDictionary[Case, _Outcome] = field(default_factory=WeakKeyDictionary)
 
     def find(self, number: int, case: Case) -> pl.LazyFrame:
@@ -56,27 +79,30 @@ class Pack:
             outcome = self._known[case] = self._evaluated(case)
         if number in outcome.errors:
             raise outcome.errors[number]
-        return outcome.findings.get(number, _NONE).lazy()
+        findings = _reasoned(outcome.findings.get(number, _NONE), self.reasons.get(number, {}))
+        if number in outcome.limits:
+            raise PartlyError(outcome.limits[number], findings)
+        return findings.lazy()
 
     def _evaluated(self, case: Case) -> _Outcome:
-        errors: dict[int, RuleError] = {}
-        found: dict[int, list[tuple[EventType, Rows]]] = defaultdict(list)
+        found: dict[int, _Found] = defaultdict(_Found)
+        ready: dict[tuple[tuple[int, int], ...], Steps] = {}  # most kinds of a channel are asked the same
         for kind, trees in self._by_kind(case.types()):
             pulse.beat(pulse.Phase.ENDING)
-            for rule, rows in _rows(case.frame(*kind).collect(), trees):
-                if isinstance(rows, RuleError):
-                    errors.setdefault(rule, rows)
-                else:
-                    found[rule].append((kind, rows))
-        parts = [part for rule, own in found.items() if rule not in self.silent for part in _single(rule, own)]
-        parts += self._correlations(case, found, errors)
+            same = tuple((rule, id(node)) for rule, node in trees.items())
+            steps = ready[same] = ready.get(same) or Steps(trees)
+            _look(kind, case.frame(*kind).collect(), steps, found)
+        # A rule that failed on all that it was asked of found nothing: that is no "partly".
+        errors = {rule: next(iter(own.errors.values())) for rule, own in found.items() if own.errors and not own.told}
+        limits = {rule: said for rule, own in found.items() if rule not in errors and (said := "; ".join(own.limits()))}
+        rows = {rule: own.rows for rule, own in found.items() if rule not in errors}
+        parts = [part for rule, own in rows.items() if rule not in self.silent for part in _single(rule, own)]
+        parts += self._correlations(case, rows, errors, limits)
         findings = told(case, pl.concat([pl.DataFrame(schema=HITS), *parts]))
         by_rule = {
-            int(str(rule)): own.drop("rule", "match")
-            for (rule,), own in findings.group_by("rule", maintain_order=True)
-            if rule not in errors
+            int(str(rule)): own.drop("rule", "match") for (rule,), own in findings.group_by("rule", maintain_order=True)
         }
-        return _Outcome(by_rule, errors)
+        return _Outcome(by_rule, errors, limits)
 
     def _by_kind(self, types: Sequence[EventType]) -> Iterator[tuple[EventType, dict[int, Node]]]:
         """For each kind of events met, what rules ask of it."""
@@ -98,6 +124,7 @@ class Pack:
         case: Case,
         found: Mapping[int, Sequence[tuple[EventType, Rows]]],
         errors: dict[int, RuleError],
+        limits: dict[int, str],
     ) -> Iterator[pl.DataFrame]:
         matched: dict[int, Hits] = {}
         for number, own in enumerate(self.correlated, len(self.plans)):
@@ -105,6 +132,10 @@ class Pack:
             if failed is not None:
                 errors[number] = RuleError(failed.status, f"a rule of it could not be evaluated: {failed.reason}")
                 continue
+            if any(rule in limits for rule in own.of):
+                limits[number] = "; ".join(
+                    dict.fromkeys(f"of a rule of it: {limits[r]}" for r in own.of if r in limits)
+                )
             hits = []
             for reference, rule in zip(own.asked.rules, own.of, strict=True):
                 asked = correlate.fields(own.asked, reference)
@@ -117,22 +148,40 @@ class Pack:
                 yield _several(number, matched[number].members)
 
 
+def _reasoned(findings: pl.DataFrame, reasons: Mapping[EventType, str]) -> pl.DataFrame:
+    """With a column `reason`, if any of them has one: null for the others."""
+    first = pl.col("events").list.first().struct
+    reason = pl.lit(None, pl.String)
+    for (channel, event_id), text in ((kind.key, text) for kind, text in reasons.items()):
+        own = (first.field("channel").str.to_lowercase() == channel) & (first.field("event_id") == event_id)
+        reason = pl.when(own).then(pl.lit(text)).otherwise(reason)
+    return findings.with_columns(reason.alias("reason")) if reasons else findings
+
+
 _NONE = pl.DataFrame(schema={c: t for c, t in TOLD.items() if c not in ("rule", "match")})
 
 
-def _rows(frame: pl.DataFrame, trees: Mapping[int, Node]) -> Iterator[tuple[int, Rows | RuleError]]:
-    """What rules match of all events of a kind, some rows after the other; a rule that fails once has no rows."""
-    steps = Steps(trees)
+def _look(kind: EventType, frame: pl.DataFrame, steps: Steps, found: dict[int, _Found]) -> None:
+    """Put into `found` what rules match of all events of a kind, some rows after the other."""
     size = max(1, int(frame.estimated_size()) // max(1, frame.height))
     height = max(1, min(_MOST_ROWS, _MOST_BYTES // size))
-    found: dict[int, list[Rows]] = defaultdict(list)
-    for start in range(0, frame.height, height):
-        for rule, rows in engine.evaluate(steps, frame.slice(start, height)):
-            if isinstance(rows, RuleError):
-                yield rule, rows
+    rows: dict[int, list[Rows]] = defaultdict(list)
+    failed: Counter[int] = Counter()
+    starts = range(0, frame.height, height)
+    for start in starts:
+        for rule, judged in engine.evaluate(steps, frame.slice(start, height)):
+            if isinstance(judged, RuleError):
+                found[rule].errors.setdefault(kind, judged)
+                failed[rule] += 1
             else:
-                found[rule].append(rows + start)
-    yield from ((rule, np.concatenate(parts)) for rule, parts in sorted(found.items()))
+                rows[rule].append(judged.rows + start)
+                found[rule].untold += judged.untold.size
+    for rule in steps.of:
+        if failed[rule] < len(starts):
+            found[rule].told = True
+    for rule, parts in sorted(rows.items()):
+        if any(part.size for part in parts):
+            found[rule].rows.append((kind, np.concatenate(parts)))
 
 
 def _single(rule: int, found: Sequence[tuple[EventType, Rows]]) -> Iterator[pl.DataFrame]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
-from sigma import conditions, exceptions, types
+from sigma import exceptions, modifiers
 from sigma.collection import SigmaCollection
 from sigma.correlations import (
     CorrelationConditionAND,
@@ -27,6 +27,7 @@ from sigma.rule.base import SigmaYAMLLoader
 
 from hunt.model import Status
 from hunt.sigma import regexes, tree
+from hunt.sigma.backend import TreeBackend, UnsupportedError
 from hunt.sigma.document import Correlation, Document, Fault, Filter, Logsource
 from hunt.sigma.tree import Leaf, Node
 
@@ -45,12 +46,12 @@ class _Engine(RegexEngine):
 
     def compile(self, pattern: str, flags: int = 0) -> RegexPattern:
         letters = "".join(letter for letter, bit in (("i", re.I), ("m", re.M), ("s", re.S)) if flags & bit)
-        found = regexes.linear(pattern, letters)
-        if found is None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                found = re.compile(pattern, flags)
-        return found  # type: ignore[no-any-return]
+        known: RegexPattern | None = regexes.linear(pattern, letters)
+        if known is not None:
+            return known
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return re.compile(pattern, flags)  # type: ignore[return-value]  # pySigma never sets its groupindex
 
     @property
     def error(self) -> type[Exception]:
@@ -58,10 +59,9 @@ class _Engine(RegexEngine):
 
 
 _POLICY = SigmaPolicy(regex_engine=_Engine())
-
-
-class _UnsupportedError(Exception):
-    """A part of Sigma that we can't run."""
+_TREES = TreeBackend()
+# Sigma's specification (appendix modifiers) has it, and `wide` as another name of it; pySigma has only that one.
+modifiers.modifier_mapping.setdefault("utf16le", modifiers.SigmaWideModifier)
 
 
 def documents(content: bytes) -> Iterator[Document]:
@@ -115,6 +115,10 @@ def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def _document(number: int, given: dict[str, Any]) -> Document:
     about = _about(given)
     asked = {"title": "?"} | {name: given[name] for name in _ASKED if name in given}
+
+    def faulty(status: Status, reason: str) -> Document:
+        return Document(number, about, filter=Filter(()) if "filter" in given else None, fault=Fault(status, reason))
+
     try:
         found = SigmaCollection.from_dicts(
             [asked], collect_errors=True, collect_filters=True, resolve_references=False, policy=_POLICY
@@ -122,13 +126,13 @@ def _document(number: int, given: dict[str, Any]) -> Document:
         if found.errors:
             raise found.errors[0]
         return _told(number, about, next(iter((*found.rules, *found.filters))))
-    except _UnsupportedError as error:
-        return Document(number, about, fault=Fault(Status.UNSUPPORTED, _short(error)))
+    except UnsupportedError as error:
+        return faulty(Status.UNSUPPORTED, _short(error))
     except RecursionError:
-        return Document(number, about, fault=Fault(Status.UNSUPPORTED, "it is nested too deep"))
+        return faulty(Status.UNSUPPORTED, "it is nested too deep")
     # A foreign record: pySigma meets what no rule should hold with whatever Python says to it.
     except Exception as error:
-        return Document(number, about, fault=Fault(Status.INVALID, _short(error)))
+        return faulty(Status.INVALID, _short(error))
 
 
 def _told(number: int, about: dict[str, Any], rule: SigmaRule | SigmaCorrelationRule | SigmaFilter) -> Document:
@@ -137,13 +141,15 @@ def _told(number: int, about: dict[str, Any], rule: SigmaRule | SigmaCorrelation
     source = Logsource(*(_word(v) for v in (rule.logsource.category, rule.logsource.product, rule.logsource.service)))
     detection = rule.filter if isinstance(rule, SigmaFilter) else rule.detection
     if any("|" in condition for condition in detection.condition):
-        raise _UnsupportedError("a condition with | counts in a way that Sigma has given up: a correlation can do it")
+        raise UnsupportedError("a condition with | counts in a way that Sigma has given up: a correlation can do it")
     asked = [condition.parsed for condition in detection.parsed_condition]
-    whole = tree.either(_node(one) for one in asked)
+    if None in asked:
+        raise exceptions.SigmaConditionError("an empty condition")
+    whole = tree.either(map(_TREES.node, asked))
     if tree.depth(whole) > tree.DEEPEST:
-        raise _UnsupportedError("it is nested too deep")
+        raise UnsupportedError("it is nested too deep")
     if sum(_values(leaf) for leaf in tree.leaves(whole)) > MOST_VALUES:
-        raise _UnsupportedError(f"more than {MOST_VALUES:,} values")
+        raise UnsupportedError(f"more than {MOST_VALUES:,} values")
     if isinstance(rule, SigmaFilter):
         named = rule.filter.rules
         refs = () if isinstance(named, str) else tuple(ref.reference for ref in named)
@@ -157,104 +163,6 @@ def _values(leaf: Leaf) -> int:
 
 def _word(value: object) -> str | None:
     return None if value is None else str(value).strip().lower()
-
-
-def _node(given: object) -> Node:
-    """A condition of pySigma's as a tree."""
-    match given:
-        case conditions.ConditionAND():
-            return tree.both(_node(arg) for arg in given.args)
-        case conditions.ConditionOR():
-            return tree.either(_node(arg) for arg in given.args)
-        case conditions.ConditionNOT():
-            return tree.negated(_node(given.args[0]))
-        case conditions.ConditionFieldEqualsValueExpression():
-            return _leaf(given.field, given.value)
-        case conditions.ConditionValueExpression():
-            return _leaf(None, given.value)
-    raise exceptions.SigmaConditionError("an empty condition")
-
-
-def _leaf(field: str | None, value: types.SigmaType) -> Node:
-    match value:
-        case types.SigmaExpansion():
-            return tree.either(_leaf(field, one) for one in value.values)
-        case types.SigmaString():
-            return Leaf(field, _text(value, keyword=field is None))
-        case types.SigmaRegularExpression():
-            return Leaf(field, _regex(value))
-    if field is None:
-        if isinstance(value, types.SigmaNumber):
-            return Leaf(None, tree.Text("contains", (str(value.number),)))
-        raise _UnsupportedError(f"a keyword that is a {type(value).__name__.removeprefix('Sigma')}")
-    match value:
-        case types.SigmaTimestampPart():
-            return Leaf(field, tree.Part(value.timestamp_part.name.lower(), int(value.number)))
-        case types.SigmaNumber():
-            return Leaf(field, tree.Number((value.number,)))
-        case types.SigmaBool():
-            return Leaf(field, tree.Text("equals", (str(value.boolean).lower(),)))
-        case types.SigmaNull():
-            return Leaf(field, tree.Null())
-        case types.SigmaExists():
-            return Leaf(field, tree.Exists(value.exists))
-        case types.SigmaCIDRExpression():
-            return Leaf(field, tree.Cidr((str(value.network),)))
-        case types.SigmaCompareExpression():
-            return Leaf(field, tree.Compare(value.op.name.lower(), value.number.number))
-        case types.SigmaFieldReference():
-            return Leaf(field, tree.SameAs(value.field, _reference(value)))
-    raise _UnsupportedError(f"a value of the kind {type(value).__name__.removeprefix('Sigma')}")
-
-
-def _reference(value: types.SigmaFieldReference) -> str:
-    if value.starts_with and value.ends_with:
-        return "contains"
-    return "startswith" if value.starts_with else "endswith" if value.ends_with else "equals"
-
-
-def _text(value: types.SigmaString, *, keyword: bool) -> tree.Test:
-    cased = isinstance(value, types.SigmaCasedString)
-    pattern: list[str | int] = [tree.MANY] if keyword else []
-    for part in value.s:
-        if isinstance(part, types.Placeholder):
-            raise _UnsupportedError(f"the placeholder %{part.name}% stands for nothing here")
-        many = part is types.SpecialChars.WILDCARD_MULTI
-        next_ = part if isinstance(part, str) else tree.MANY if many else tree.ONE
-        if isinstance(next_, str) and pattern and isinstance(pattern[-1], str):
-            pattern[-1] += next_
-        elif next_ != tree.MANY or not pattern or pattern[-1] != tree.MANY:
-            pattern.append(next_)
-    if keyword and pattern[-1] != tree.MANY:
-        pattern.append(tree.MANY)
-    return _simplest(pattern, cased)
-
-
-def _simplest(pattern: list[str | int], cased: bool) -> tree.Test:
-    match pattern:
-        case []:
-            return tree.Text("equals", ("",), cased)
-        case [tree.MANY]:
-            return tree.Exists(there=True)
-        case [str(text)]:
-            return tree.Text("equals", (text,), cased)
-        case [tree.MANY, str(text), tree.MANY]:
-            return tree.Text("contains", (text,), cased)
-        case [str(text), tree.MANY]:
-            return tree.Text("startswith", (text,), cased)
-        case [tree.MANY, str(text)]:
-            return tree.Text("endswith", (text,), cased)
-    return tree.Like(tuple(pattern), cased)
-
-
-def _regex(value: types.SigmaRegularExpression) -> tree.Regex:
-    if value.contains_placeholder():
-        raise _UnsupportedError("a regular expression with a placeholder")
-    pattern = value.regexp.to_plain(regex=True)
-    if regexes.size(pattern) > regexes.LARGEST:
-        raise _UnsupportedError(f"a regular expression of more than {regexes.LARGEST:,} states")
-    flags = "".join(sorted(types.SigmaRegularExpression.sigma_to_re_flag[flag] for flag in value.flags))
-    return tree.Regex(pattern, flags)
 
 
 def _correlation(rule: SigmaCorrelationRule) -> Correlation:
@@ -277,7 +185,7 @@ def _correlation(rule: SigmaCorrelationRule) -> Correlation:
             return Correlation(rules=refs, asks=asks, **common)
         in_order = asks.of if isinstance(asks, tree.And) else (asks,)
         if not all(isinstance(part, Leaf) for part in in_order):
-            raise _UnsupportedError("an order of rules of which some may or must be missing")
+            raise UnsupportedError("an order of rules of which some may or must be missing")
         named = [str(part.field) for part in in_order if isinstance(part, Leaf)]
         return Correlation(rules=tuple(named), count=len(named), **common)
     assert isinstance(condition, SigmaCorrelationCondition)
@@ -285,7 +193,7 @@ def _correlation(rule: SigmaCorrelationRule) -> Correlation:
     if not refs:
         raise exceptions.SigmaCorrelationRuleError("it names no rules")
     if kind == "temporal_ordered" and (condition.op.name, condition.count) != ("GTE", len(refs)):
-        raise _UnsupportedError("an order of rules of which some may be missing")
+        raise UnsupportedError("an order of rules of which some may be missing")
     return Correlation(
         rules=refs,
         op=condition.op.name.lower(),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
 from hunt import schema
 from hunt.model import ALL_COLUMNS, ANY_CHANNEL, ANY_ID, EventType, Need, Status, wider
@@ -18,6 +19,14 @@ OWN = frozenset({*schema.CORE})  # always there
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """Columns that a rule reads and that no event of a kind ever has."""
+
+    asked: frozenset[str]  # without them some matches are not found
+    excludes: frozenset[str]  # without them some are found that the rule would leave out
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a rule asks, by channel and event id; either may be ANY, and then stands for all that are not named.
 
@@ -26,10 +35,11 @@ class Plan:
 
     trees: Mapping[EventType, Node]
     sources: Mapping[EventType, Source]
+    lost: Mapping[EventType, Lost] = field(default_factory=dict)  # of kinds that can match for all that
 
     def needs(self) -> tuple[Need, ...]:
         """The events of which one kind at least is needed."""
-        return tuple(_need(kind, asked) for kind, asked in self.trees.items() if asked != FALSE)
+        return tuple(_need(kind, asked, self.lost.get(kind)) for kind, asked in self.trees.items() if asked != FALSE)
 
     def column(self, kind: EventType, field: str) -> str:
         """Where a field stands in events of this kind, for a correlation's groups and values."""
@@ -41,18 +51,21 @@ def bind(asked: Node, of: Logsource) -> Plan:
     """Raises RuleError: UNSUPPORTED for another's log source, NOT_EVALUABLE if no event of it can match."""
     trees: dict[EventType, Node] = {}
     where: dict[EventType, Source] = {}
+    lost: dict[EventType, Lost] = {}
     for source in logsource.sources(of):
         whole = asked if source.where is None or _asks_for(asked, "EventType") else tree.both((asked, source.where))
-        bound = _bound(whole, source)
+        bound, blind = _bound(whole, source), _lost(whole, source)
         channels = (source.channel,) if source.channel != ANY_CHANNEL else (*_texts(bound, CHANNEL), ANY_CHANNEL)
         for channel in channels:
             for event_id in source.event_ids or (*_ids(bound), ANY_ID):
                 kind = EventType(channel, event_id)
-                trees[kind] = tree.fold(bound, lambda leaf, kind=kind: _known(leaf, kind))  # type: ignore[misc]
+                trees[kind] = tree.fold(bound, partial(_known, kind=kind))
                 where[kind] = source
+                if blind and trees[kind] != FALSE:
+                    lost[kind] = blind
     if all(own == FALSE for own in trees.values()):
         raise RuleError(Status.NOT_EVALUABLE, f"no event of {of} can match what it asks")
-    return Plan(trees, where)
+    return Plan(trees, where, lost)
 
 
 def _asks_for(asked: Node, field: str) -> bool:
@@ -69,6 +82,27 @@ def _bound(asked: Node, source: Source) -> Node:
         return Leaf(None if leaf.field is None else logsource.column(leaf.field, source), test)
 
     return tree.fold(asked, of)
+
+
+def _lost(asked: Node, source: Source) -> Lost | None:
+    """What a rule asks of columns that such events never have. What the lack of a field meets is always met."""
+    sides: dict[bool, set[str]] = {True: set(), False: set()}
+    for leaf, excludes in _sided(asked, excludes=False):
+        if leaf.field is not None and not _can_be(name := logsource.column(leaf.field, source), source):
+            sides[excludes != tree.absent(leaf.test)].update(columns(name))
+    return Lost(frozenset(sides[False]), frozenset(sides[True])) if any(sides.values()) else None
+
+
+def _sided(asked: Node, *, excludes: bool) -> Iterator[tuple[Leaf, bool]]:
+    """(each leaf, whether a rule leaves out what meets it)."""
+    match asked:
+        case Leaf():
+            yield asked, excludes
+        case tree.And(of) | tree.Or(of):
+            for part in of:
+                yield from _sided(part, excludes=excludes)
+        case tree.Not(of):
+            yield from _sided(of, excludes=not excludes)
 
 
 def _can_be(column: str, source: Source) -> bool:
@@ -115,18 +149,18 @@ def columns(name: str) -> tuple[str, ...]:
     return known.columns if known else tuple(name.split("|"))
 
 
-def _need(kind: EventType, asked: Node) -> Need:
-    read: set[str] = set()
-    for leaf in tree.leaves(asked):
-        if leaf.field is None:
-            read |= ALL_COLUMNS
-        else:
-            read.update(columns(leaf.field))
+def _need(kind: EventType, asked: Node, lost: Lost | None = None) -> Need:
+    """Also what such events never have: that it lacks is said where there are any."""
+    read: set[str] = set(lost.asked if lost else ())
+    excludes: set[str] = set(lost.excludes if lost else ())
+    for leaf, of_excluded in _sided(asked, excludes=False):
+        own = excludes if of_excluded else read
+        own.update(ALL_COLUMNS if leaf.field is None else columns(leaf.field))
         if isinstance(leaf.test, tree.SameAs):
-            read.update(columns(leaf.test.field))
-    read -= OWN
+            own.update(columns(leaf.test.field))
     keys = {columns(name)[0] for name in _vital(asked) if "|" not in name} if kind.event_id != ANY_ID else set()
-    return Need(kind.channel, kind.event_id, frozenset(read), frozenset(keys & read))
+    every = frozenset(read | excludes) - OWN
+    return Need(kind.channel, kind.event_id, every, frozenset(keys & every), every & excludes - read)
 
 
 def _vital(asked: Node) -> frozenset[str]:

@@ -12,8 +12,6 @@ from operator import or_
 import polars as pl
 from polars.exceptions import ComputeError
 
-from hunt.model import Status
-from hunt.rules.model import RuleError
 from hunt.sigma import regexes, tree
 
 _SLICE = 1 << 20  # bytes of texts that an expression is tried on before the clock is looked at
@@ -31,7 +29,10 @@ def folded(values: pl.Series) -> pl.Series:
 
 
 def meets(test: tree.Test, values: pl.Series, plain: pl.Series) -> pl.Series:
-    """Which values meet a test, null never. `plain`: the same values, folded. Raises RuleError if it can't be told."""
+    """Which values meet a test; no value meets one. `plain`: the same values, folded.
+
+    Null is what could not be told in time. Raises RuleError if nothing can be told.
+    """
     match test:
         case tree.Text(op, texts, cased):
             own = values if cased else plain
@@ -92,14 +93,14 @@ def _matches(values: pl.Series, pattern: str, flags: str) -> pl.Series:
 
 
 def _in_time(values: pl.Series, matches: Callable[[pl.Series], pl.Series]) -> pl.Series:
-    """Slice after slice, for as long as it may take."""
+    """Slice after slice, for as long as it may take: null from then on."""
     until = time.monotonic() + _LONGEST_S
     found = []
     for some in _slices(values):
-        if time.monotonic() > until:
-            raise RuleError(Status.NOT_EVALUABLE, f"a regular expression of it takes more than {_LONGEST_S:.0f} s")
-        found.append(matches(some))
-    return pl.concat(found).fill_null(value=False)
+        late = time.monotonic() > until
+        found.append(pl.repeat(None, some.len(), dtype=pl.Boolean(), eager=True) if late else matches(some))
+    told = pl.concat(found)
+    return told if values.null_count() == 0 else told.set(values.is_null(), value=False)
 
 
 def _slices(values: pl.Series) -> Iterator[pl.Series]:
@@ -181,4 +182,5 @@ def _times(values: pl.Series) -> pl.Series:
 
 
 def _part(times: pl.Series, part: str) -> pl.Series:
-    return getattr(times.dt, part)().cast(pl.Int64)  # type: ignore[no-any-return]
+    told: pl.Series = getattr(times.dt, part)()
+    return told.cast(pl.Int64)

@@ -171,6 +171,13 @@ def test_a_table_says_who_did_what_where_no_process_is_told() -> None:
     assert what.startswith("Set-Mailbox: bobbob") and what.endswith("… (2997 characters)")
 
 
+def test_a_table_says_what_a_rule_says_of_its_findings() -> None:
+    row = dict.fromkeys(findings.COLUMNS) | {"reason": "A rule", "query": "x"}
+    told = _terminal._what(row | {"evidence": '["recovered", "tag: a.b", "tag: c", "false positive: d \\u001b"]'})
+    assert told.plain.splitlines()[-1] == r"tags: a.b, c; false positives: d \x1b"
+    assert len(_terminal._what(row | {"evidence": '["recovered"]'}).plain.splitlines()) == 2
+
+
 def test_a_table_without_findings_says_so() -> None:
     assert "No findings." in shown(80)
 

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
@@ -94,6 +95,93 @@ def test_a_finding_of_a_rule_carries_what_the_rule_says(logs: Path, tmp_path: Pa
     line = f"{event['host'].lower()}\t{event['channel']}\t{event['record_id']}\t2026-03-02 08:15:01+00:00"
     assert row["finding_id"] == hashlib.sha256(f"found\n{line}".encode()).hexdigest()[:16]
     assert json.loads(event["fields"])["CommandLine"] == f"{OUTLOOK} /x"  # which the rule has not read
+
+
+SIGMA = """\
+title: Outlook
+id: 0d6bd0f3-6a2a-4d52-9f0a-3a1d4ffb1f6a
+level: high
+tags: [attack.collection, attack.t1114.001, cve.2026-1]
+falsepositives: ["Admins\\u202e who\\n mail", "=1+1"]
+logsource: {product: windows, category: process_creation}
+detection:
+  selection: {Image|endswith: '\\outlook.exe'}
+  condition: selection
+"""
+ELASTIC = """\
+[metadata]
+maturity = "production"
+[rule]
+rule_id = "found"
+name = "Outlook"
+type = "eql"
+severity = "high"
+tags = ["Domain: Endpoint", "Tactic: Collection"]
+false_positives = ["Admins."]
+query = 'process where process.name : "outlook.exe"'
+"""
+EVIDENCE = [
+    *("tag: attack.collection", "tag: attack.t1114.001", "tag: cve.2026-1"),
+    *("false positive: Admins\u202e who mail", "false positive: =1+1"),
+]
+
+
+def test_a_finding_carries_all_tags_and_false_positives_of_its_rule(
+    logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out, sigma, elastic = tmp_path / "out", tmp_path / "a.yml", tmp_path / "b.toml"
+    sigma.write_text(SIGMA)
+    elastic.write_text(ELASTIC)
+    hunt("run", logs, "-q", sigma, "-q", elastic, "-o", out)
+    told = {row["query"]: row for row in rows(out / "findings.csv")}
+    mine = told["0d6bd0f3-6a2a-4d52-9f0a-3a1d4ffb1f6a"]
+    assert (mine["title"], mine["severity"], mine["techniques"]) == ("Outlook", "high", '["T1114.001"]')
+    assert json.loads(mine["evidence"]) == EVIDENCE
+    assert json.loads(told["found"]["evidence"]) == [
+        *("tag: Domain: Endpoint", "tag: Tactic: Collection", "false positive: Admins."),
+    ]
+    (line,) = hunt("run", logs, "-q", sigma, "--format", "jsonl").stdout.splitlines()
+    assert json.loads(line)["evidence"] == EVIDENCE
+    said = "tags: attack.collection, attack.t1114.001, cve.2026-1; false positives: Admins\\u202e who mail, =1+1"
+    assert said in hunt("show-finding", mine["finding_id"], "-o", out).stdout.replace("\n", " ")
+
+
+def test_a_file_that_filters_rules_is_none_that_is_left_out(
+    logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rules, out = tmp_path / "rules", tmp_path / "out"
+    rules.mkdir()
+    (rules / "a.yml").write_text(SIGMA)
+    (rules / "b.yml").write_text(SIGMA.replace("high", "low").replace("0d6bd0f3", "1d6bd0f3"))
+    ours = "{rules: any, selection: {User|endswith: alice}, condition: not selection}"
+    source = "logsource: {product: windows, category: process_creation}"
+    (rules / "filter.yml").write_text(f"title: ours\n{source}\nfilter: {ours}\n")
+    (rules / "wrong.yml").write_text(f"title: wrong\n{source}\nfilter: {ours.replace('not selection', 'not x')}\n")
+    result = hunt("run", logs, "-q", rules, "-o", out, "--level", "high")
+    assert "1 rule left out by --level high" in result.stderr
+    assert [(row["query"], row["status"], row["findings"]) for row in rows(out / "queries.csv")] == [
+        ("0d6bd0f3-6a2a-4d52-9f0a-3a1d4ffb1f6a", "partly", "0"),
+        ("wrong.yml#1", "invalid", "0"),
+    ]
+
+
+def test_a_rule_that_could_not_be_told_of_some_events_keeps_its_findings(
+    logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(texts: pl.Series, pattern: str, flags: str) -> pl.Series:
+        return pl.Series([None if "powershell" in text else True for text in texts], dtype=pl.Boolean)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("hunt.sigma.slow.matches", late)
+    (tmp_path / "a.yml").write_text(SIGMA.replace("Image|endswith: '\\outlook.exe'", "CommandLine|re: '(?=C)C'"))
+    hunt("run", logs, "-q", tmp_path / "a.yml", "-o", tmp_path / "out")
+    (row,) = rows(tmp_path / "out" / "queries.csv")
+    assert (row["status"], row["findings"], row["hosts_ran"]) == ("partly", "1", '["WS01.contoso.example"]')
+    assert row["reason"].endswith(
+        "; whether 1 more event matches could not be told in time: a regular expression takes too long"
+    )
 
 
 def test_the_manifest_names_the_files_of_all_rules(logs: Path, tmp_path: Path) -> None:

@@ -82,8 +82,9 @@ def test_several_rules_of_a_file_are_numbered(tmp_path: Path) -> None:
 
 def test_a_rule_is_explained(tmp_path: Path) -> None:
     text = rule(
-        "a: {Image|endswith: ['\\x', '\\y'], User|re: z}\nb: {ProcessId: 4}\nc: {CommandLine: null, Image: 'p*q'}\n",
-        condition="a and not (b or c)",
+        "a: {Image|endswith: ['\\x', '\\y'], User|re: z}\nb: {ProcessId: 4}\nc: {CommandLine: null, Image: 'p*q'}\n"
+        "d: {Company: q}\n",
+        condition="a and not (b or c or d)",
     )
     (part,) = loaded(tmp_path, text)
     assert isinstance(part, Loaded)
@@ -96,6 +97,7 @@ def test_a_rule_is_explained(tmp_path: Path) -> None:
         "not",
         "is absent",
         "is like p*q",
+        "event 4688 of Security never tells Company",
     ):
         assert said in lines
 

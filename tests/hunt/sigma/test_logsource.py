@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from hunt import coverage, findings, registry
+from hunt.events import Events
 from hunt.model import SYSMON, Status
 from hunt.rules.model import Loaded, RuleError, Unusable
 from hunt.sigma.document import Logsource
 from hunt.sigma.logsource import CATEGORIES, SERVICES, sources
-from tests.helpers import Row, event
+from tests.helpers import Row, batch, event, start
 from tests.hunt.sigma.given import events, found, loaded, matched, rule, selection
 
 AUDITING = "Microsoft-Windows-Security-Auditing"
@@ -40,24 +42,30 @@ def started(at: int = 0, **fields: str) -> Row:
     return audited(4688, at, **likely | fields)
 
 
-@pytest.mark.parametrize(
-    ("line", "matches"),
-    [
-        ("Image|endswith: '\\CMD.exe'", True),
-        ("ParentImage|endswith: '\\explorer.exe'", True),
-        ("CommandLine|contains: /c", True),
-        ("User: 'contoso\\alice'", True),
-        ("IntegrityLevel: High", True),
-        ("IntegrityLevel: 'S-1-16-12288'", True),
-        ("IntegrityLevel: System", False),
-        ("ProcessId: 4711", True),
-        ("ParentProcessId: 3120", True),
-        ("LogonId: '0x53ca2'", True),
-        ("OriginalFileName: null", True),
-    ],
-)
-def test_a_process_start_of_the_security_log_reads_like_sysmons(line: str, matches: bool, tmp_path: Path) -> None:
-    assert matched(tmp_path, rule(selection(line)), started()) == ([0] if matches else [])
+def test_a_process_start_of_the_security_log_reads_like_sysmons(tmp_path: Path) -> None:
+    matches = {
+        "Image|endswith: '\\CMD.exe'": True,
+        "ParentImage|endswith: '\\explorer.exe'": True,
+        "CommandLine|contains: /c": True,
+        "User: 'contoso\\alice'": True,
+        "IntegrityLevel: High": True,
+        "IntegrityLevel: 'S-1-16-12288'": True,
+        "IntegrityLevel: System": False,
+        "ProcessId: 4711": True,
+        "ParentProcessId: 3120": True,
+        "LogonId: '0x53ca2'": True,
+        "OriginalFileName: null": True,
+    }
+    assert met(tmp_path, [rule(selection(line)) for line in matches], [started()]) == [
+        [0] * m for m in matches.values()
+    ]
+
+
+def met(folder: Path, rules: list[str], rows: list[Row]) -> list[list[int]]:
+    """Which of some events each of some rules matches."""
+    parts = loaded(folder, *rules)
+    case = events(rows, parts)
+    return [found(part, case, rows) for part in parts]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +87,39 @@ def test_a_rule_on_fields_that_only_sysmon_has_does_not_ask_for_the_security_log
     )
     assert _kinds(both) == [(SYSMON, 1), ("Security", 4688)]
     assert _kinds(one) == [(SYSMON, 1)]
+
+
+def test_what_the_security_log_never_tells_is_said_where_it_is_read(tmp_path: Path) -> None:
+    (part,) = loaded(
+        tmp_path,
+        rule(
+            "a: {Image|endswith: cmd.exe}\nb: {OriginalFileName: cmd.exe}\nnull_: {Product: null}\n"
+            "but: {ParentCommandLine|contains: good, ParentUser: null, User: x}\n",
+            condition="(a or b or null_) and not but",
+        ),
+    )
+    assert isinstance(part, Loaded)
+    sysmon, security = part.hunt.any_of[0]
+    assert sysmon.excludes == {"ParentCommandLine", "ParentUser", "User"}
+    # What lacks a field meets `null`: an exclusion by that leaves out too much, a selection finds too much.
+    assert {"OriginalFileName", "ParentUser"} <= security.columns - security.excludes
+    assert {"ParentCommandLine", "Product"} <= security.excludes
+
+    rows = [
+        started(0),
+        start("C:\\cmd.exe", 1, host="WS02", ParentCommandLine="bad"),
+        start("C:\\cmd.exe", 2, host="WS02", ParentCommandLine="good", User="x"),
+    ]
+    case, seen = Events(part.hunt.wanted), coverage.Seen(Events(part.hunt.wanted).wants())
+    seen.before(case.add)(batch(*rows))
+    reason = coverage.evaluate(case, seen, registry.Query(part.hunt, "a.yml", ours=False)).reason
+    never = "ParentCommandLine, Product"
+    assert f"no {never} in event 4688 of Security on 1 of 2 hosts: what the rule leaves out by them is not" in reason
+    assert "no OriginalFileName, ParentUser in event 4688 of Security on 1 of 2 hosts: what they tell is not" in reason
+    told = findings.gather(case, [part.hunt])[0].sort("host")
+    assert told["host"].to_list() == ["WS01", "WS02"]
+    assert told["reason"][0] == f"A rule; event 4688 of Security never tells {never}, by which the rule leaves some out"
+    assert told["reason"][1] == "A rule"
 
 
 def _kinds(part: Loaded | Unusable) -> list[tuple[str, int]]:
@@ -112,36 +153,35 @@ REGISTRY = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("category", "line", "places"),
-    [
-        ("registry_add", "TargetObject|startswith: HKLM", [0]),
-        ("registry_delete", "TargetObject|startswith: HK", [1, 2, 6]),
-        ("registry_set", "TargetObject|startswith: HK", [3, 5]),
-        ("registry_event", "TargetObject|startswith: HK", [0, 1, 2, 3, 4, 5, 6]),
-        ("registry_rename", "NewName|endswith: b", [4]),
-        ("registry_set", "EventType: DeleteValue", [6]),
-        ("registry_set", "Details: DWORD (0x00000004)", [5]),
-        ("registry_set", "Image|endswith: '\\regedit.exe'", [5]),
-        ("registry_set", "TargetObject: 'HKLM\\SYSTEM\\CurrentControlSet\\Services\\x\\Start'", [5]),
-        ("registry_event", "TargetObject: 'HKU\\S-1-5-21\\a\\v'", [6]),
-    ],
-)
-def test_registry_events_by_what_they_do(category: str, line: str, places: list[int], tmp_path: Path) -> None:
-    assert matched(tmp_path, rule(selection(line), f"category: {category}"), *REGISTRY) == places
+def test_registry_events_by_what_they_do(tmp_path: Path) -> None:
+    places = {
+        ("registry_add", "TargetObject|startswith: HKLM"): [0],
+        ("registry_delete", "TargetObject|startswith: HK"): [1, 2, 6],
+        ("registry_set", "TargetObject|startswith: HK"): [3, 5],
+        ("registry_event", "TargetObject|startswith: HK"): [0, 1, 2, 3, 4, 5, 6],
+        ("registry_rename", "NewName|endswith: b"): [4],
+        ("registry_set", "EventType: DeleteValue"): [6],
+        ("registry_set", "Details: DWORD (0x00000004)"): [5],
+        ("registry_set", "Image|endswith: '\\regedit.exe'"): [5],
+        ("registry_set", "TargetObject: 'HKLM\\SYSTEM\\CurrentControlSet\\Services\\x\\Start'"): [5],
+        ("registry_event", "TargetObject: 'HKU\\S-1-5-21\\a\\v'"): [6],
+    }
+    rules = [rule(selection(line), f"category: {category}") for category, line in places]
+    assert met(tmp_path, rules, REGISTRY) == [*places.values()]
 
 
 def test_a_connection_of_the_filtering_platform_reads_like_sysmons(tmp_path: Path) -> None:
     row = audited(
         5156, 0, Application="\\device\\harddiskvolume1\\windows\\system32\\nc.exe", Direction="%%14593",
-        SourceAddress="10.0.0.1", DestAddress="10.9.8.7", DestPort="4444", Protocol="6",
-    )  # fmt: skip
+        SourceAddress="10.0.0.1", DestAddress="10.9.8.7", DestPort="4444", Protocol="6", ProcessID="4711",
+    ) | {"System.ProcessID": "4"}  # fmt: skip
     lines = (
         "Image|endswith: '\\nc.exe'",
         "Initiated: 'true'",
         "DestinationIp|cidr: 10.9.0.0/16",
         "DestinationPort: 4444",
         "Protocol: tcp",
+        "ProcessId: 4711",
     )
     assert matched(tmp_path, rule(selection(*lines), "category: network_connection"), row) == [0]
 
@@ -191,6 +231,16 @@ def test_defenders_fields_have_names_of_several_words(tmp_path: Path) -> None:
     assert matched(
         tmp_path, rule(selection("ThreatName|contains: eicar", "EventID: 1116"), "service: windefend"), row
     ) == [0]
+
+
+def test_what_defender_found_is_told_by_rules_for_any_antivirus(tmp_path: Path) -> None:
+    channel = "Microsoft-Windows-Windows Defender/Operational"
+    rows = [
+        event(1116, 0, channel=channel, **{"Threat Name": "HackTool:Win32/Mimikatz", "Path": "file:_C:\\x\\m.exe"}),
+        event(5001, 1, channel=channel, **{"Threat Name": "HackTool:Win32/Mimikatz"}),
+    ]
+    text = rule(selection("Signature|contains: mimikatz", "Filename|endswith: '.exe'"), "category: antivirus")
+    assert matched(tmp_path, text.replace("  product: windows\n", ""), *rows) == [0]
 
 
 def test_what_every_event_has_goes_by_several_names(tmp_path: Path) -> None:

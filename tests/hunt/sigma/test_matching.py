@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from hunt.events import Events
 from hunt.model import Status
-from hunt.rules.model import RuleError
+from hunt.rules.model import Loaded, PartlyError, RuleError, Unusable
 from tests.helpers import Row, event, start
 from tests.hunt.sigma.given import events, found, groups, loaded, matched, rule, selection
 
@@ -18,53 +21,76 @@ def starts(*command_lines: str | None) -> list[Row]:
     return [start(f"{SYSTEM32}cmd.exe", n, CommandLine=text) for n, text in enumerate(command_lines)]
 
 
-@pytest.mark.parametrize(
-    ("line", "texts", "places"),
-    [
-        ("CommandLine: 'CMD /c*'", ["cmd /c dir", "xcmd /c dir", "CMD /C"], [0, 2]),
-        ("CommandLine|contains: ÄÖ", ["x äö", "x ao", "ÄÖx"], [0, 2]),
-        ("CommandLine|contains: ΣΊΣΥΦΟΣ", ["σίσυφος", "x ΣΊΣΥΦΟΣ"], [0, 1]),
-        ("CommandLine|contains|cased: Foo", ["a Foo", "a foo", "FOO"], [0]),
-        ("CommandLine|contains: ab", ["xaby", "AB", "a b"], [0, 1]),  # too short to be looked up
-        ("CommandLine|contains: x", ["x", "y"], [0]),
-        ("CommandLine|endswith: ['.exe', 'e']", ["a.exe", "a.exe ", "abcE"], [0, 2]),
-        ("CommandLine|startswith: power", ["powershell", "x power", "POWER"], [0, 2]),
-        ("CommandLine: ''", ["", None, " "], [0]),
-        ("CommandLine: null", ["", None, " "], [1]),
-        ("CommandLine|exists: true", ["", None, "x"], [0, 2]),
-        ("CommandLine|exists: false", ["", None, "x"], [1]),
-        ("CommandLine: '*'", ["", None, "x"], [0, 2]),
-        ("CommandLine: 'a?c*e'", ["abc-e", "ac-e", "abc\ne", "xabce"], [0, 2]),
-        ("CommandLine: '*foo*bar'", ["foobar", "foo x bar", "bar foo", "FOO BAR"], [0, 1, 3]),
-        ("CommandLine: '*(a[b.c*'", ["x(a[b.c", "xa[bxc"], [0]),
-        (r"CommandLine|re: '\d{3}$'", ["abc123", "abc12", "123 "], [0]),
-        ("CommandLine|re: Foo", ["a Foo", "a foo"], [0]),
-        ("CommandLine|re|i: 'foo.bar'", ["FOO-BAR", "foo\nbar"], [0]),
-        ("CommandLine|re|i|s: 'foo.bar'", ["FOO-BAR", "foo\nbar"], [0, 1]),
-        ("CommandLine|re|m: '^bar$'", ["foo\nbar", "foobar"], [0]),
-        (r"CommandLine|re: '(?i)\bk\b'", ["a K b", "ak"], [0]),
-        # What Rust's engine refuses, or takes for something else: sets in sets, word boundaries.
-        (r"CommandLine|re: '[a-z[]{2}\<'", ["a[<", "ab<", "ab"], [0, 1]),
-        ("CommandLine|re: '[a&&b]c'", ["&c", "bc", "xc"], [0, 1]),
-        # What only Python's engine reads.
-        ("CommandLine|re: '(?<!no )foo(?=bar)'", ["xx foobar", "no foobar", "xx foo bar"], [0]),
-        (r"CommandLine|re: '(ab)x\1'", ["abxab", "abxba"], [0]),
-        ("CommandLine|gt: 5", ["6", "5", "0x10", "x", "", "6.5"], [0, 2, 5]),
-        ("CommandLine|lte: 5", ["6", "5", "-1", "nan"], [1, 2]),
-        ("CommandLine: 16", ["16", "0x10", "016", "160", "", "0x"], [0, 1, 2]),
-        ("CommandLine: 0", ["0", "0x0", "", "0x", "00"], [0, 1, 4]),
-        ("CommandLine: 1.5", ["1.5", "1.50", "15"], [0, 1]),
-        ("CommandLine|hour: 8", ["2026-03-02 08:15:00", "2026-03-02T08:15:00Z", "08:15", "2026-03-02 09:00"], [0, 1]),
-        ("CommandLine|week: 10", ["2026-03-02 08:15:00", "2026-03-09 08:15:00"], [0]),
-        ("CommandLine|fieldref: OriginalFileName", ["CMD.exe", "x"], [0]),
-        ("CommandLine|contains|all: [one, two]", ["one two", "two one", "one"], [0, 1]),
-        ("CommandLine|contains|windash: ' -enc '", ["x /enc y", "x \u2013enc y", "x enc y"], [0, 1]),
-        ("CommandLine|base64offset|contains: whoami", ["eHh3aG9hbWk=", "d2hvYW1p", "whoami"], [0, 1]),
-    ],
-)  # fmt: skip
-def test_a_test_meets_these_texts(line: str, texts: list[str | None], places: list[int], tmp_path: Path) -> None:
-    rows = [row | {"OriginalFileName": "cmd.EXE"} for row in starts(*texts)]
-    assert matched(tmp_path, rule(selection(line)), *rows) == places
+TEXTS: list[tuple[str, list[str | None], list[int]]] = [
+    ("CommandLine: 'CMD /c*'", ["cmd /c dir", "xcmd /c dir", "CMD /C"], [0, 2]),
+    ("CommandLine|contains: ÄÖ", ["x äö", "x ao", "ÄÖx"], [0, 2]),
+    ("CommandLine|contains: ΣΊΣΥΦΟΣ", ["σίσυφος", "x ΣΊΣΥΦΟΣ"], [0, 1]),
+    ("CommandLine|contains|cased: Foo", ["a Foo", "a foo", "FOO"], [0]),
+    ("CommandLine|contains: ab", ["xaby", "AB", "a b"], [0, 1]),  # too short to be looked up
+    ("CommandLine|contains: x", ["x", "y"], [0]),
+    ("CommandLine|endswith: ['.exe', 'e']", ["a.exe", "a.exe ", "abcE"], [0, 2]),
+    ("CommandLine|startswith: power", ["powershell", "x power", "POWER"], [0, 2]),
+    ("CommandLine: ''", ["", None, " "], [0]),
+    ("CommandLine: null", ["", None, " "], [1]),
+    ("CommandLine|exists: true", ["", None, "x"], [0, 2]),
+    ("CommandLine|exists: false", ["", None, "x"], [1]),
+    ("CommandLine: '*'", ["", None, "x"], [0, 2]),
+    ("CommandLine: 'a?c*e'", ["abc-e", "ac-e", "abc\ne", "xabce"], [0, 2]),
+    ("CommandLine: '*foo*bar'", ["foobar", "foo x bar", "bar foo", "FOO BAR"], [0, 1, 3]),
+    ("CommandLine: '*(a[b.c*'", ["x(a[b.c", "xa[bxc"], [0]),
+    (r"CommandLine|re: '\d{3}$'", ["abc123", "abc12", "123 "], [0]),
+    ("CommandLine|re: Foo", ["a Foo", "a foo"], [0]),
+    ("CommandLine|re|i: 'foo.bar'", ["FOO-BAR", "foo\nbar"], [0]),
+    ("CommandLine|re|i|s: 'foo.bar'", ["FOO-BAR", "foo\nbar"], [0, 1]),
+    ("CommandLine|re|m: '^bar$'", ["foo\nbar", "foobar"], [0]),
+    (r"CommandLine|re: '(?i)\bk\b'", ["a K b", "ak"], [0]),
+    # What Rust's engine refuses, or takes for something else: sets in sets, word boundaries.
+    (r"CommandLine|re: '[a-z[]{2}\<'", ["a[<", "ab<", "ab"], [0, 1]),
+    ("CommandLine|re: '[a&&b]c'", ["&c", "bc", "xc"], [0, 1]),
+    # What only Python's engine reads.
+    ("CommandLine|re: '(?<!no )foo(?=bar)'", ["xx foobar", "no foobar", "xx foo bar"], [0]),
+    (r"CommandLine|re: '(ab)x\1'", ["abxab", "abxba"], [0]),
+    ("CommandLine|gt: 5", ["6", "5", "0x10", "x", "", "6.5"], [0, 2, 5]),
+    ("CommandLine|lte: 5", ["6", "5", "-1", "nan"], [1, 2]),
+    ("CommandLine: 16", ["16", "0x10", "016", "160", "", "0x"], [0, 1, 2]),
+    ("CommandLine: 0", ["0", "0x0", "", "0x", "00"], [0, 1, 4]),
+    ("CommandLine: 1.5", ["1.5", "1.50", "15"], [0, 1]),
+    ("CommandLine|hour: 8", ["2026-03-02 08:15:00", "2026-03-02T08:15:00Z", "08:15", "2026-03-02 09:00"], [0, 1]),
+    ("CommandLine|week: 10", ["2026-03-02 08:15:00", "2026-03-09 08:15:00"], [0]),
+    ("CommandLine|fieldref: OriginalFileName", ["CMD.exe", "x"], [0]),
+    ("CommandLine|contains|all: [one, two]", ["one two", "two one", "one"], [0, 1]),
+    ("CommandLine|contains|windash: ' -enc '", ["x /enc y", "x \u2013enc y", "x enc y"], [0, 1]),
+    ("CommandLine|base64offset|contains: whoami", ["eHh3aG9hbWk=", "d2hvYW1p", "whoami"], [0, 1]),
+    ("CommandLine|utf16le|base64offset|contains: cmd", ["YwBtAGQA", "eABjAG0AZAA=", "Y21k"], [0, 1]),
+    ("CommandLine|wide|base64: cmd", ["YwBtAGQA", "YwBtAGQAeA"], [0]),
+    ("CommandLine|utf16be|base64: cmd", ["AGMAbQBk"], [0]),
+    ("CommandLine|neq: x", ["x", "y", None], [1, 2]),
+    (r"CommandLine|contains: '\*'", ["a*b", "ab"], [0]),
+    (r"CommandLine|contains: '\\*b'", ["a\\xb", "a*b"], [0]),
+    ("CommandLine|re|contains: 'f.o'", ["a foo", "fo"], [0]),
+    ("CommandLine: [null, '']", [None, "", "x"], [0, 1]),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def met(tmp_path_factory: pytest.TempPathFactory) -> list[list[int]]:
+    """Of each of TEXTS the places that its test meets: all rules and rows at once, each rule on its own user's rows."""
+    rules = [rule(selection(line, f"User: 'of {n}'")) for n, (line, _, _) in enumerate(TEXTS)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        parts = loaded(tmp_path_factory.mktemp("texts"), *rules)
+    rows = [
+        row | {"OriginalFileName": "cmd.EXE", "User": f"of {n}", "record_id": str(1000 * n + at)}
+        for n, (_, texts, _) in enumerate(TEXTS)
+        for at, row in enumerate(starts(*texts))
+    ]
+    case = events(rows, parts)
+    return [[int(rows[place]["record_id"]) % 1000 for place in found(part, case, rows)] for part in parts]
+
+
+@pytest.mark.parametrize("number", range(len(TEXTS)), ids=[line for line, _, _ in TEXTS])
+def test_a_test_meets_these_texts(number: int, met: list[list[int]]) -> None:
+    assert met[number] == TEXTS[number][2]
 
 
 @pytest.mark.parametrize(
@@ -178,18 +204,79 @@ def test_each_event_is_a_finding_of_its_own(tmp_path: Path) -> None:
     assert part.hunt.find(events([], [part])).collect().height == 0  # type: ignore[union-attr]
 
 
-def test_an_expression_that_never_ends_is_told_and_others_go_on(
+ENDLESS = r"CommandLine|re: '(?=a)(a+a+)+b\1'"
+
+
+def late_on_60(texts: pl.Series, pattern: str, flags: str) -> pl.Series:
+    """Python's engine, as if it took too long for texts with 60 a's."""
+    told = [None if text and "a" * 60 in text else bool(text and re.search(pattern, text)) for text in texts]
+    return pl.Series(told, dtype=pl.Boolean)
+
+
+def _untold(part: Loaded | Unusable, case: Events, rows: list[Row]) -> tuple[list[int], str]:
+    """(the events that a rule found, what it could not be told of)."""
+    assert isinstance(part, Loaded)
+    with pytest.raises(PartlyError) as raised:
+        part.hunt.find(case)
+    places = {int(row["record_id"]): n for n, row in enumerate(rows)}
+    return [places[event["record_id"]] for (event,) in raised.value.found["events"].to_list()], str(raised.value)
+
+
+def test_an_expression_that_never_ends_costs_only_the_events_that_it_could_not_be_told_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hunt.sigma.slow._LONGEST_S", 0.5)
-    bad, good = loaded(
+    monkeypatch.setattr("hunt.sigma.slow.matches", late_on_60)
+    both = "a: {Image|endswith: cmd.exe}\nb: {CommandLine|re: '(?=a)(a+a+)+b\\1'}\n"
+    parts = loaded(
         tmp_path,
-        rule(selection(r"CommandLine|re: '(?=a)(a+a+)+b\1'")),
+        rule(selection(ENDLESS)),
+        rule(both, condition="a and not b"),
+        rule(both, condition="a or b"),
+        rule(both + "c: {CommandLine|contains: aaa}\n", condition="a and not (b and c)"),
+        rule(selection("CommandLine|contains: aaa")),
+        rule("keywords: {'|re': '(?=a)(a+a+)+b\\1'}\n", "service: sysmon", condition="keywords"),
+    )
+    rows = starts("x", "a" * 60, "aabaa", "a" * 61 + "!", "aabx")
+    case = events(rows, parts)
+    late = "whether 2 more events match could not be told in time: a regular expression takes too long"
+    assert _untold(parts[0], case, rows) == ([2], late)
+    assert _untold(parts[1], case, rows) == ([0, 4], late)
+    assert found(parts[2], case, rows) == [0, 1, 2, 3, 4]  # whatever the expression says
+    assert _untold(parts[3], case, rows) == ([0, 2, 4], late)
+    assert found(parts[4], case, rows) == [1, 3]
+    assert _untold(parts[5], case, rows) == ([2], late)
+
+
+def test_a_rule_that_fails_on_all_that_it_asks_is_no_rule_that_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hunt.sigma.slow.sys.executable", str(tmp_path / "none"))
+    bad, partly, good = loaded(
+        tmp_path,
+        rule(selection(ENDLESS)),
+        rule(selection("TargetObject|re: '(?=a)a'"), "category: registry_event"),
         rule(selection("CommandLine|contains: aaa")),
     )
-    rows = starts("a" * 60)
-    case = events(rows, [bad, good])
-    with pytest.raises(RuleError, match="regular expression") as raised:
+    rows = [*starts("aaa"), event(13, 1, TargetObject="a"), event(14, 2)]
+    case = events(rows, [bad, partly, good])
+    with pytest.raises(RuleError, match="can't be run") as raised:
         found(bad, case, rows)
     assert raised.value.status is Status.NOT_EVALUABLE
+    places, said = _untold(partly, case, rows)
+    assert places == []
+    assert said.startswith("not evaluable in event 13 of Microsoft-Windows-Sysmon/Operational: a regular expression")
     assert found(good, case, rows) == [0]
+
+
+@pytest.mark.parametrize(
+    ("keywords", "places"),
+    [("['*']", [0, 1]), ("['']", [0, 1]), ("{'|all': ['*', 'here']}", [0]), ("['?']", [0, 1])],
+)
+def test_a_keyword_that_stands_in_everything(keywords: str, places: list[int], tmp_path: Path) -> None:
+    rows = [event(1, 0, channel="System", A="here"), event(2, 1, channel="System")]
+    text = rule(f"keywords: {keywords}\n", "service: system", condition="keywords")
+    assert matched(tmp_path, text, *rows) == places
+    not_there = rule(f"keywords: {keywords}\n", "service: system", condition="not keywords")
+    if places == [0, 1]:
+        (part,) = loaded(tmp_path, not_there)
+        assert isinstance(part, Unusable) or found(part, events(rows, [part]), rows) == []

@@ -85,5 +85,9 @@ def test_the_engine_agrees_with_rules_read_row_by_row(rules: list[dict[str, Any]
         trees[number] = plan.bind(document.tree, document.logsource).trees.get(KIND, tree.FALSE)
         meets = oracle.matcher(SigmaCollection.from_dicts([asked]).rules[0])
         theirs[number] = [row for row, record in enumerate(records) if meets(record)]
-    ours = {rule: list(found) for rule, found in engine.evaluate(Steps(trees), frame)}
+    ours = {}
+    for rule, judged in engine.evaluate(Steps(trees), frame):
+        assert isinstance(judged, engine.Judged), judged
+        assert judged.untold.size == 0
+        ours[rule] = list(judged.rows)
     assert ours == {rule: found for rule, found in theirs.items() if found}
