@@ -18,6 +18,8 @@ from . import bxml, event_xml, records, workers
 from .unit import Segment
 
 UNIT_CHUNKS = 256  # 16 MiB: frames of a useful size, a bounded number of bytes kept alive by them
+_TYPES = 2  # event types; where more are wanted, each has its own frames in each unit, and calls outweigh the work:
+_LARGER = 4  # times; 64 MiB
 _LEAST = 32  # chunks; smaller units would cost more than they are worth
 _AT_A_TIME = 2048  # chunks of all units that are decoded at the same time: what bounds memory on many processors
 
@@ -32,7 +34,9 @@ class Evtx:
 
     def read(self, files: Sequence[Evidence], reading: Reading) -> Iterator[Batch | Problem | Progress]:
         problems: list[Problem] = []
-        most = _unit_size(sum(item.size for item in files), reading.jobs)
+        few = reading.wants.types is not None and len(reading.wants.types) <= _TYPES
+        largest = UNIT_CHUNKS if few else UNIT_CHUNKS * _LARGER
+        most = _unit_size(sum(item.size for item in files), reading.jobs, largest)
         for result in workers.decode(_units(_segments(files, problems, most), most), reading):
             yield from result
         yield from problems
@@ -62,10 +66,10 @@ def _row_at(walker: bxml.Walker, offset: int) -> event_xml.Row | None:
         return None
 
 
-def _unit_size(size: int, jobs: int) -> int:
+def _unit_size(size: int, jobs: int, largest: int) -> int:
     """Chunks of a unit: so that there are enough for all threads, and not more in memory than is useful."""
     share = size // records.CHUNK // (2 * jobs)
-    return max(min(_LEAST, UNIT_CHUNKS), min(UNIT_CHUNKS, share, _AT_A_TIME // jobs))
+    return max(min(_LEAST, largest), min(largest, share, _AT_A_TIME // jobs))
 
 
 def _segments(evidence: Sequence[Evidence], problems: list[Problem], most: int) -> Iterator[Segment]:

@@ -21,7 +21,7 @@ from .decode import Counted, Decoder, is_wanted
 from .framing import I64, U8, Frames, Mask
 from .texts import Notes
 
-BATCH_CHUNKS = 256  # 16 MiB: the work on arrays far outweighs the calls for it
+BATCH_CHUNKS = 1024  # 64 MiB, at most: what a unit of many event types holds
 
 Result = list[Batch | Problem | Progress]
 
