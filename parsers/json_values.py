@@ -1,8 +1,8 @@
 """JSON objects one after the other, whatever stands between them: lines, arrays, pretty-printed ones, all of them.
 
 A line that is an object is the usual case; else the object's end is found by its braces. What can't be read ends where
-the next object begins: at a line that starts with a brace, no deeper than the broken one did, or wherever a brace and
-a name stand that good objects begin with, for writers keep to an order.
+the next object begins: at a line that starts with a brace, no deeper than the broken one did, or wherever a brace and a
+name stand that good objects begin with, for writers keep to an order.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ _RUBBISH = re.compile(
     rb'(?:\{(?=[^{}\[\]]{0,36}+[}\]])(?:[^{}\[\]"\\]++|"[^{}\[\]"\\]*+")*+[}\]][\s,]*+){1000,}+'
     rb'|(?:\{(?=[^{}]{0,36}+\{)(?:[^{}"\n]++|"[^{}"\\\n]*+")*+(?=\{)|\{[^{}\n]{0,36}+\n\s*+(?=\{)){1000,}+'
 )
+# Numbers that orjson may round, or write otherwise: of 16 digits or more, with decimals or an exponent.
+_ROUNDED = re.compile(rb'(?:"\s*:|(?<!")\[|,)\s*(?:-0|-?[0-9]{16}|-?[0-9]+[.eE])')
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -68,10 +70,12 @@ def values(text: TextFile, lines: bool = True) -> Iterator[Value | Broken]:
 
     `lines`: objects are expected to end where their lines do, until one does not. Without, no line is read to its end.
     """
-    return iter(_Objects(text, lines))
+    return iter(Objects(text, lines))
 
 
-class _Objects:
+class Objects:
+    """See `values`; `skip` passes what stands between objects."""
+
     def __init__(self, text: TextFile, lines: bool) -> None:
         self.text = text
         self.at = 0  # in the window
@@ -86,7 +90,7 @@ class _Objects:
         self.in_vain = 0  # braces passed, of all objects without an end
 
     def __iter__(self) -> Iterator[Value | Broken]:
-        while self._skip():
+        while self.skip():
             if self.text.data[self.at] != ord("{"):
                 self.reached = self.passed = 0
                 found: Value | Broken = self._broken("no JSON object", deeper=True)
@@ -95,7 +99,7 @@ class _Objects:
             self.sure = isinstance(found, Value)
             yield found
 
-    def _skip(self) -> bool:
+    def skip(self) -> bool:
         """Go on to what is no separator; False at the end of the file."""
         while True:
             data, start = self.text.data, self.at
@@ -105,9 +109,9 @@ class _Objects:
             cut = len(data) - self.at < _RECORD and data[self.at : self.at + 1] in (b"", b"R")
             if not cut or self.text.ended:
                 return self.at < len(data)
-            self._more()
+            self.more()
 
-    def _more(self) -> bool:
+    def more(self) -> bool:
         """A block more in the window, which now begins at `at`; False at the end of the file."""
         more = self.text.more(self.at)
         self.at = 0
@@ -121,7 +125,7 @@ class _Objects:
                 self.lines = False
                 return None
             searched = len(self.text.data) - self.at
-            self._more()
+            self.more()
         end = end if end >= 0 else len(self.text.data)
         raw = self.text.data[self.at : end].rstrip(b" \t\r,]")
         if not raw.endswith(b"}"):
@@ -146,7 +150,7 @@ class _Objects:
         for _ in range(_DEEPEST):
             end = data.rfind(b"{", self.at, end)
         found = Broken(self.text.offset(self.at), f"{end - self.at} bytes of objects that are too short to be events")
-        self._past(end)
+        self.past(end)
         return found
 
     def _scanned(self) -> Value | Broken:
@@ -158,13 +162,13 @@ class _Objects:
         try:
             found = Value(offset, *decode(raw))
         except ValueError as error:
-            self._past(self._inside(raw) or end)
+            self.past(self._inside(raw) or end)
             return Broken(offset, str(error))
         self._learn(raw)
-        self._past(end)
+        self.past(end)
         return found
 
-    def _past(self, end: int) -> None:
+    def past(self, end: int) -> None:
         """Go on at a place further on."""
         data = self.text.data
         newline = data.rfind(b"\n", self.at, end)
@@ -211,13 +215,13 @@ class _Objects:
                 return "cut off, or larger than any event"
             if sign == b"{" and own and len(data) - place < len(own) and not self.text.ended:
                 place -= self.at
-                self._more()
+                self.more()
             elif not sign or (sign == b'"' and cast(re.Match[bytes], _STRING.match(data, place)).end() == len(data)):
                 # What may begin in this block and end in the next is looked at again.
                 place = place if sign else max(self.at, len(data.rstrip(b" \t\r\n,")))
                 place -= self.at
                 self.reached = place
-                if not self._more():
+                if not self.more():
                     return "cut off"
                 if len(self.text.data) > LONGEST + (1 << 20):
                     return f"longer than {LONGEST >> 20} MiB"
@@ -239,7 +243,7 @@ class _Objects:
     def _own(self) -> bytes:
         """How this object begins, if one that begins so can hold no other of its kind: where that stands, it is cut."""
         while len(self.text.data) - self.at < _HEAD and not self.text.ended:
-            self._more()
+            self.more()
         match = _FIRST.match(self.text.data, self.at)
         return match[0] if match and match[1] in _NAMES else b""
 
@@ -252,7 +256,7 @@ class _Objects:
             before = match[1] or b""
             self.at = match.start() + len(before)
             while len(self.text.data) - self.at < _HEAD and not self.text.ended:
-                self._more()
+                self.more()
             new_line = before[:1] == b"\n"
             first = _FIRST.match(self.text.data, self.at)
             if (
@@ -276,11 +280,19 @@ def decode(raw: bytes) -> tuple[Json, bool]:
     try:
         content = orjson.loads(raw)
         # orjson keeps the last of equal names, and rounds long numbers: it is believed where nothing got lost.
-        if isinstance(content, dict) and orjson.dumps(content) == raw:
+        if isinstance(content, dict) and ((written := orjson.dumps(content)) == raw or _is_whole(raw, written)):
             return content, False
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, orjson.JSONEncodeError):  # the last: nested deeper than it writes
         pass
     return _decode_exactly(raw)
+
+
+def _is_whole(raw: bytes, written: bytes) -> bool:
+    """Whether nothing got lost in what orjson read and wrote, though it is not the same bytes: blanks, escapes.
+
+    Of equal names one is gone, and so is its colon; what escapes may hide of a quote is not believed.
+    """
+    return raw.count(b'":') == written.count(b'":') and b"\\u0022" not in raw and not _ROUNDED.search(raw)
 
 
 def _decode_exactly(raw: bytes) -> tuple[Json, bool]:

@@ -28,6 +28,7 @@ NOT_CARRIED = {
     "application.evtx": ("Binary",),
     "exchange-admin.evtx": ("Binary",),
     "exchange-export.evtx": ("Binary",),
+    "exchange-logons.evtx": ("Binary",),
 }
 
 # As EvtRender writes an event, which wevtutil and Event Viewer do: apostrophes, no declaration, no line breaks.
