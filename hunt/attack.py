@@ -33,6 +33,7 @@ _EVERYWHERE = (_ACCESS, _PERSISTENCE, _ESCALATION, _EVASION)
 
 _NAMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "T1005": ("Data from Local System", (_COLLECTION,)),
+    "T1006": ("Direct Volume Access", (_EVASION,)),
     "T1021": ("Remote Services", (_LATERAL,)),
     "T1021.003": ("Distributed Component Object Model", (_LATERAL,)),
     "T1021.006": ("Windows Remote Management", (_LATERAL,)),
@@ -57,6 +58,7 @@ _NAMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "T1078": ("Valid Accounts", _EVERYWHERE),
     "T1078.002": ("Domain Accounts", _EVERYWHERE),
     "T1078.004": ("Cloud Accounts", _EVERYWHERE),
+    "T1087": ("Account Discovery", (_DISCOVERY,)),
     "T1087.003": ("Email Account", (_DISCOVERY,)),
     "T1098": ("Account Manipulation", (_PERSISTENCE, _ESCALATION)),
     "T1098.002": ("Additional Email Delegate Permissions", (_PERSISTENCE, _ESCALATION)),
@@ -78,6 +80,7 @@ _NAMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "T1204": ("User Execution", (_EXECUTION,)),
     "T1204.002": ("Malicious File", (_EXECUTION,)),
     "T1213": ("Data from Information Repositories", (_COLLECTION,)),
+    "T1505": ("Server Software Component", (_PERSISTENCE,)),
     "T1505.003": ("Web Shell", (_PERSISTENCE,)),
     "T1528": ("Steal Application Access Token", (_CREDENTIALS,)),
     "T1530": ("Data from Cloud Storage", (_COLLECTION,)),
@@ -95,6 +98,7 @@ _NAMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "T1562.008": ("Disable or Modify Cloud Logs", (_EVASION,)),
     "T1564": ("Hide Artifacts", (_EVASION,)),
     "T1564.008": ("Email Hiding Rules", (_EVASION,)),
+    "T1566": ("Phishing", (_ACCESS,)),
     "T1566.001": ("Spearphishing Attachment", (_ACCESS,)),
     "T1567": ("Exfiltration Over Web Service", (_EXFILTRATION,)),
     "T1567.002": ("Exfiltration to Cloud Storage", (_EXFILTRATION,)),

@@ -18,6 +18,7 @@ class Events:
 
     def __init__(self, needs: Iterable[Need] = (), settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
+        self.findings: pl.DataFrame | None = None
         self._batches: dict[tuple[str, int], list[pl.DataFrame]] = {}
         self._types: dict[tuple[str, int], EventType] = {}
         self._ready: dict[tuple[str, int], pl.DataFrame] = {}

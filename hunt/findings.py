@@ -79,6 +79,12 @@ REFERENCE = pl.Struct(
 # events of the same moment would be taken for it.
 PLACED = pl.Struct({**dict(REFERENCE), "source": pl.String, "offset": pl.UInt64})
 
+# And, where a log numbers no records, with what tells this one from others of the same moment: an id of its own.
+NAMED = pl.Struct({**dict(PLACED), "id": pl.String})
+
+# What hunts of a later stage see of those before them: COLUMNS and the `events` of each finding.
+FOUND: Mapping[str, pl.DataType] = {**COLUMNS, "events": pl.List(NAMED)}
+
 # events.csv, one row per event of a finding.
 EVENT_COLUMNS: Mapping[str, pl.DataType] = {
     "finding_id": pl.String(),
@@ -101,21 +107,35 @@ def reference(step: int, suffix: str = "") -> pl.Expr:
     return pl.struct(pl.lit(step, pl.UInt32).alias("step"), *named.values())
 
 
+def named(step: int, id_: str) -> pl.Expr:
+    """NAMED of a row that has all of its columns, and its own id in the column `id_`."""
+    own = ("host", "channel", "event_id", "record_id", "time", "source", "offset")
+    return pl.struct(pl.lit(step, pl.UInt32).alias("step"), *own, pl.col(id_).alias("id"))
+
+
 def gather(
     case: Case,
     hunts: Iterable[Hunt],
     tell: Callable[[Hunt, int], None] | None = None,
     fields: bool = True,
     failed: Callable[[Hunt, RuleError], None] | None = None,
+    mark: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(findings, their events) of all hunts: COLUMNS and EVENT_COLUMNS, both sorted and so the same on every run.
+
+    Hunts come in the order of their stages; from the second on they see what was found before, with `suppressed` as
+    `mark` sets it.
 
     `tell` hears how many findings each hunt has, as soon as it is done; `failed` of a rule that can't be evaluated on
     this evidence, or on parts of it, which else raises RuleError. Without `fields` that column is null: who reads the
     events again needs `seen` for few of them.
     """
-    matches = [pl.DataFrame(schema={**COLUMNS, "events": pl.List(PLACED)})]
+    matches = [pl.DataFrame(schema=FOUND)]
+    case.findings, stage = None, 1
     for hunt in hunts:
+        if hunt.stage > stage:
+            stage, before = hunt.stage, pl.concat(matches)
+            case.findings = mark(before) if mark else before
         try:
             found = hunt.find(case).collect()
         except RuleError as error:
@@ -140,6 +160,11 @@ def gather(
     )
 
 
+def known(case: Case) -> pl.DataFrame:
+    """FOUND: what hunts of earlier stages found, in no order; empty if none has run."""
+    return pl.DataFrame(schema=FOUND) if case.findings is None else case.findings
+
+
 def _matches(hunt: Hunt, found: pl.DataFrame) -> pl.DataFrame:
     """A hunt's rows with all of COLUMNS, what the hunt says of every match, their ids and `events`."""
     said = {
@@ -156,7 +181,7 @@ def _matches(hunt: Hunt, found: pl.DataFrame) -> pl.DataFrame:
             (pl.col(c) if c in found.columns else said.get(c, pl.lit(None))).cast(t).alias(c)
             for c, t in COLUMNS.items()
         ),
-        _placed(found).alias("events"),
+        _named(found).alias("events"),
     )
     complete = complete.with_columns(pl.col("reason").fill_null(hunt.title))
     if hunt.said:
@@ -167,19 +192,23 @@ def _matches(hunt: Hunt, found: pl.DataFrame) -> pl.DataFrame:
     return complete.with_columns(pl.concat_str("reason", pl.lit("; ".join(hunt.limits)), separator="; "))
 
 
-def _placed(found: pl.DataFrame) -> pl.Expr:
-    """`events` as PLACED; hunts need not say where the events stand."""
+def _named(found: pl.DataFrame) -> pl.Expr:
+    """`events` as NAMED; hunts need not say where the events stand, nor by what else they are known."""
     there = set(found["events"].list.explode().struct.fields)
-    named = pl.element().struct.field
-    values = (named(f.name) if f.name in there else pl.lit(None) for f in PLACED.fields)
-    struct = pl.struct(v.cast(f.dtype).alias(f.name) for v, f in zip(values, PLACED.fields, strict=True))
+    field = pl.element().struct.field
+    values = (field(f.name) if f.name in there else pl.lit(None) for f in NAMED.fields)
+    struct = pl.struct(v.cast(f.dtype).alias(f.name) for v, f in zip(values, NAMED.fields, strict=True))
     return pl.col("events").list.eval(struct)
 
 
 def finding_id(query: str, events: Iterable[Mapping[str, object]]) -> str:
     """16 hex digits that depend on the query and its events alone, not on where the evidence lay."""
-    lines = sorted(f"{str(e['host']).lower()}\t{e['channel']}\t{e['record_id']}\t{e['time']}" for e in events)
-    return hashlib.sha256("\n".join((query, *lines)).encode()).hexdigest()[:16]
+    lines = sorted(
+        f"{str(e['host']).lower()}\t{e['channel']}\t{e['record_id']}\t{e['time']}"
+        + (f"\t{e['id']}" if e.get("id") is not None else "")
+        for e in events
+    )
+    return hashlib.sha256("\n".join((query, *lines)).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _events(case: Case, found: pl.DataFrame) -> pl.DataFrame:
@@ -197,7 +226,7 @@ def _events(case: Case, found: pl.DataFrame) -> pl.DataFrame:
 
 _KEYS = ["host", "record_id", "time"]
 _PLACE = ["source", "offset"]
-_NAMED = {"finding_id": pl.String(), **PLACED.to_schema()}
+_NAMED = {"finding_id": pl.String(), **NAMED.to_schema()}
 _NO_FIELDS = pl.lit(None, pl.String).alias("fields")
 
 

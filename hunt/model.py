@@ -247,6 +247,7 @@ class Help:
     event_id: int
     without: str  # "brokered grade A cannot be reached"
     instead: EventType | None = None  # tells the same on hosts where the hunt runs by what stands `instead`
+    others: tuple[EventType, ...] = ()  # each of them tells enough of the same, wherever the hunt runs
 
     @property
     def event_type(self) -> EventType:
@@ -255,12 +256,13 @@ class Help:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Part of a hunt that can't be answered for every process: unknown is never clean, so it is counted."""
+    """Part of a hunt that can't be answered for every event it asks of: unknown is never clean, so it is counted."""
 
     said: str  # "the unsigned and new branch was not evaluable"
-    counts: Callable[[Case], pl.LazyFrame]  # host, unknown, total: process starts
+    counts: Callable[[Case], pl.LazyFrame]  # host, unknown, total: of what `of` names
     reads: tuple[Need, ...]  # the first: of the starts
     vital: bool = False  # the hunt itself, not one branch of it, could not be answered for them: it ran partly
+    of: str = "process start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,12 +271,15 @@ class Settings:
 
     window_s: float | None = None  # seconds between the first and the last event of a match, inclusive
     min_grade: str | None = None  # A to F: the worst grade at which rules are told who requested a process
+    threshold: int | None = None  # how many mails within the window are many
 
 
 class Case(Protocol):
     """The events of all evidence, as a hunt sees them."""
 
     settings: Settings
+    # For hunts of a later stage, what those of earlier stages found (`findings.known`); None: none has run.
+    findings: pl.DataFrame | None
 
     def types(self) -> tuple[EventType, ...]:
         """The event types met, sorted."""
@@ -322,6 +327,7 @@ class Hunt:
     any_of: tuple[tuple[Need, ...], ...] = ()  # of each of these at least one is needed, besides all of `needs`
     limits: tuple[str, ...] = ()  # what it can't tell on any evidence: half sentences for the analyst
     said: tuple[str, ...] = ()  # what a rule says of all of its findings, for their `evidence`
+    stage: int = 1  # from 2 on it is run after those of lower stages, and sees their findings (`findings.known`)
 
     @property
     def wanted(self) -> tuple[Need, ...]:
@@ -397,3 +403,5 @@ class Report:
     allowed: Mapping[str, object] | None = None  # what the allowlist says and did, for the manifest
     story: pl.DataFrame | None = None  # story.COLUMNS; None: nobody asked
     left_out: int = 0  # rules that --level, --status and --tag leave out
+    docs: Mapping[str, str] = field(default_factory=dict)  # query -> its documentation, of those that could run
+    techniques: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # query -> ATT&CK, also if it could not run

@@ -23,6 +23,8 @@ from hunt.output import safe
 from hunt.rules.choose import RuleFilter
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from hunt.isolation import Bounds
 
 Command = Callable[..., None]
@@ -108,6 +110,12 @@ def window(what: str) -> Option:
     """`--window`."""
     seconds = click.FloatRange(min=0, max=10**9)
     return click.option("--window", type=seconds, metavar="SECONDS", callback=_number, help=what)
+
+
+THRESHOLD = click.option(
+    "--threshold", type=click.IntRange(1, 10**9), metavar="N",
+    help="So many mails within the window are many, where a query counts them; default: 50 within 300 seconds.",
+)  # fmt: skip
 
 
 # How evidence is read.
@@ -249,14 +257,55 @@ narrowing = _block(  # which findings are shown: Filters
 )  # fmt: skip
 
 
+def _of_events(
+    since: datetime | None, until: datetime | None, hosts: tuple[str, ...], channels: tuple[str, ...]
+) -> Filters:
+    return _filters(since, until, hosts, channels)
+
+
+def _of_hosts(hosts: tuple[str, ...]) -> Filters:
+    return Filters(hosts=hosts)
+
+
+def _of_run(since: datetime | None, until: datetime | None, hosts: tuple[str, ...], min_grade: str | None) -> Filters:
+    return Filters(since, until, hosts, min_grade=min_grade)
+
+
 def _of_processes(since: datetime | None, until: datetime | None, hosts: tuple[str, ...]) -> Filters:
     return Filters(since, until, hosts)
 
 
+browsing = _block(
+    "filters",
+    _of_run,
+    *_times_and_hosts("findings on", "findings that begin or end"),
+    click.option(
+        "--min-grade", type=click.Choice(GRADES, case_sensitive=False),
+        help="Only findings whose requester is known this surely; those without a grade are shown, too.",
+    ),
+)  # fmt: skip
+narrowing_events = _block(
+    "filters",
+    _of_events,
+    *_times_and_hosts("events of", "events"),
+    click.option(
+        "--channel", "channels", multiple=True, metavar="NAME",
+        help="Only events of this channel, such as Security or sysmon; again for more. With * and ?, if you like.",
+    ),
+)  # fmt: skip
+on_hosts = _block("filters", _of_hosts, _times_and_hosts("processes of", "")[2])
 narrowing_processes = _block("filters", _of_processes, *_times_and_hosts("processes of", "processes started"))
 
 
 # What is looked for.
+
+
+def ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For a shell: our queries, and what else may be named: files."""
+    from click.shell_completion import CompletionItem
+
+    own = [CompletionItem(name) for name in registry.ids() if name.startswith(incomplete)]
+    return [*own, CompletionItem(incomplete, type="file")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +326,7 @@ choosing = _block(
     "choice",
     _choice,
     click.option(
-        "-q", "--query", "queries", multiple=True, metavar="QUERY",
+        "-q", "--query", "queries", multiple=True, metavar="QUERY", shell_complete=ids,
         help="A query's id, a rule file (.eql, Sigma's .yml, Elastic's .toml) or a folder of them; again for more.",
     ),
     click.option(
@@ -332,7 +381,21 @@ resulting = _block(
 
 # Where results and what is said of them go, how it looks: not what was asked of the evidence.
 _UNTOLD = frozenset(
-    {"out", "log", "debug", "quiet", "shown", "password", "evidence", "raw", "queries", "window", "cells", "allow"}
+    {
+        "out",
+        "log",
+        "debug",
+        "quiet",
+        "shown",
+        "password",
+        "evidence",
+        "raw",
+        "queries",
+        "window",
+        "threshold",
+        "cells",
+        "allow",
+    }
 )
 
 

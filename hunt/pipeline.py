@@ -44,7 +44,7 @@ from hunt.model import (
     Wants,
 )
 from hunt.reading import collect, read
-from hunt.rules.choose import Chosen, RuleFilter, choose
+from hunt.rules.choose import Chosen, RuleFilter, choose, with_foundations
 from hunt.rules.model import RuleError
 from hunt.watcher import Watcher
 
@@ -94,7 +94,7 @@ def run(request: Request, watcher: Watcher | None = None) -> Report:
 
 
 def _choose(request: Request, watcher: Watcher) -> Chosen:
-    chosen = choose(request.queries, request.rules, request.eql)
+    chosen = with_foundations(choose(request.queries, request.rules, request.eql))
     for note in chosen.notes():
         watcher.note(note)
     return chosen
@@ -126,9 +126,11 @@ def _report(
         evaluated = coverage.evaluate_all(events, seen, queries, shows)
         results = [request.filters.hidden(q.hunt, r) for q, r in zip(queries, evaluated, strict=True)]
         able = [q for q, r in zip(queries, results, strict=True) if r.status.able]
+        able.sort(key=lambda query: query.hunt.stage)
         clock.done("coverage")
         turns = _Turns(able, guard, watcher, clock)
-        found, of_findings = findings.gather(events, turns, turns.tell, fields=False, failed=turns.fail)
+        mark = partial(request.allowed.mark, case=events)
+        found, of_findings = findings.gather(events, turns, turns.tell, False, turns.fail, mark)
         clock.done("findings")
         found = request.allowed.mark(found, events)
         of_starts = [query.hunt.id for query in queries if query.hunt.of_starts]
@@ -159,12 +161,15 @@ def _report(
             options={
                 "queries": list(request.queries),
                 "window_s": request.settings.window_s,
+                "threshold": request.settings.threshold,
                 **request.filters.told(),
                 **request.options,
             },
             containers=collected.containers,
             rules={**_hashes(queries), **chosen.sha256},
             left_out=chosen.left_out,
+            docs={query.hunt.id: query.hunt.doc for query in queries},
+            techniques=chosen.techniques(),
             hidden=hidden,
             interrupted=guard.stop.requested,
             unread=tuple(guard.unread),

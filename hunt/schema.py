@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
+from functools import lru_cache
 
 import polars as pl
 
@@ -339,7 +340,12 @@ def with_runs(counts: pl.DataFrame, of_logs: pl.DataFrame) -> pl.DataFrame:
 
 def empty(channel: str, event_id: int, columns: Iterable[str] = ()) -> pl.DataFrame:
     """A frame of no events with the core and System columns and `columns`, typed as the channel's events have them."""
-    by_kind = kinds((PROVIDERS.get(channel.lower()),), event_id)
+    return _empty(channel.lower(), event_id, tuple(columns)).clone()
+
+
+@lru_cache(1024)  # hunts ask for the same few of each evidence
+def _empty(channel: str, event_id: int, columns: tuple[str, ...]) -> pl.DataFrame:
+    by_kind = kinds((PROVIDERS.get(channel),), event_id)
     fields = {c: by_kind[c].dtype if c in by_kind else pl.String() for c in columns}
     return pl.DataFrame(schema={**CORE, **SYSTEM, **fields})
 

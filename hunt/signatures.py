@@ -37,8 +37,10 @@ _FACTS = ("signature", "signer", "file_age_s", "timestomped")
 _NANOSECONDS = 1_000_000_000
 
 
-def known(case: Case, started: pl.LazyFrame) -> pl.LazyFrame:
+def known(case: Case, started: pl.LazyFrame, few: bool = False) -> pl.LazyFrame:
     """Processes with what is known of their files.
+
+    `few`: so few that it is worth while to look for their names first among what may be millions of files.
 
     `started` has the columns host, guid, image, start, sha256 (of `case.processes`) and keeps all it has; added are
     `signature` (valid, invalid: signed and not trusted, unsigned, unknown), `signer` (null unknown), `file_age_s`
@@ -51,7 +53,7 @@ def known(case: Case, started: pl.LazyFrame) -> pl.LazyFrame:
     )  # the keys alone go through the joins
     told = (
         _signed(case, keyed)
-        .join(_aged(case, keyed), on="_row", how="left")
+        .join(_aged(case, keyed, _names(keyed) if few else None), on="_row", how="left")
         .join(_stomped(case, keyed), on="_row", how="left")
         .with_columns(pl.col("timestomped").fill_null(value=False))
     )
@@ -175,8 +177,18 @@ def _best(judged: pl.LazyFrame, key: str) -> pl.LazyFrame:
     return ranked.sort("_rank", "signer", nulls_last=True).unique(key, keep="first", maintain_order=True).drop("_rank")
 
 
-def _aged(case: Case, keyed: pl.LazyFrame) -> pl.LazyFrame:
-    """_row and `_age`: from the last time that the file was made before the start.
+_MOST_NAMES = 1000  # that are looked for at once
+
+
+def _names(keyed: pl.LazyFrame) -> list[str] | None:
+    """The file names of some processes; None: too many, or of letters that only Unicode knows in both cases."""
+    named = keyed.select(pl.col("_path").str.extract(r"([^\\]+)$").unique()).collect()
+    last = named["_path"].drop_nulls().sort().to_list()
+    return last if len(last) <= _MOST_NAMES and all(name.isascii() for name in last) else None
+
+
+def _aged(case: Case, keyed: pl.LazyFrame, names: list[str] | None = None) -> pl.LazyFrame:
+    """_row and `_age`: from the last time that the file was made before the start; `names`: of the files, if few.
 
     The event's time, rather than the CreationUtcTime in it, which whoever made the file can set. Sysmon 11 tells of
     files that were made or written anew, 29 of executables; 15 of a stream that was added (a download's mark, say),
@@ -186,7 +198,9 @@ def _aged(case: Case, keyed: pl.LazyFrame) -> pl.LazyFrame:
         "_row", "_host", "_path", "start"
     )
     made = pl.concat(
-        case.frame(SYSMON, event_id).select("time", *_place("host", "TargetFilename"), pl.lit(n).alias("_rank"))
+        _named(case.frame(SYSMON, event_id), names).select(
+            "time", *_place("host", "TargetFilename"), pl.lit(n).alias("_rank")
+        )
         for event_id, n in _MADE.items()
     ).with_columns(pl.col("_path").str.replace(r"^(..[^:]*):.*$", "$1"))  # without a stream's name
     return (
@@ -198,6 +212,16 @@ def _aged(case: Case, keyed: pl.LazyFrame) -> pl.LazyFrame:
         .unique("_row", keep="first", maintain_order=True)
         .drop("_rank")
     )
+
+
+def _named(files: pl.LazyFrame, names: list[str] | None) -> pl.LazyFrame:
+    """Events of files that may have these names: cheaper than to make a path of each to compare by."""
+    if names is None:
+        return files
+    if not names:
+        return files.limit(0)
+    there = pl.col("TargetFilename").str.contains_any(names, ascii_case_insensitive=True)
+    return files.filter(there).collect().lazy()
 
 
 def _stomped(case: Case, keyed: pl.LazyFrame) -> pl.LazyFrame:

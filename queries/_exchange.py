@@ -10,7 +10,7 @@ import polars as pl
 
 from hunt import exchange
 from hunt.cmdlet_parameters import values
-from hunt.findings import TEXTS, reference
+from hunt.findings import TEXTS, named, reference
 from hunt.model import Case, Help, Severity
 
 NEEDS, INSTEAD, READS = exchange.NEEDS, exchange.INSTEAD, exchange.READS
@@ -197,4 +197,7 @@ def told(rows: pl.LazyFrame, object_: pl.Expr, why: pl.Expr, **others: pl.Expr) 
         "events": pl.concat_list(reference(1)),
         **others,
     }
+    known = rows.collect_schema()
+    if "offset" in known:  # of an audit log, which numbers no records
+        own = {"source_ip": pl.col("client_ip"), **own, "events": pl.concat_list(named(1, "id")), **others}
     return rows.select("host", "user", "pid", *(value.alias(name) for name, value in own.items()))

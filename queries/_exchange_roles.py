@@ -18,7 +18,7 @@ ROLES = {
 _ASSIGNED = "New-ManagementRoleAssignment"
 _DERIVED = "New-ManagementRole"
 _MEMBERS = ("Add-RoleGroupMember", "Update-RoleGroupMember")
-_GIVEN = (_ASSIGNED, "Set-ManagementRoleAssignment", "New-RoleGroup", *_MEMBERS, _DERIVED)
+GIVEN = (_ASSIGNED, "Set-ManagementRoleAssignment", "New-RoleGroup", *_MEMBERS, _DERIVED)
 _TAKEN = ("Remove-ManagementRoleAssignment", "Remove-RoleGroupMember", "Remove-RoleGroup", "Remove-ManagementRole")
 _SET = (_DERIVED, _ASSIGNED, "New-RoleGroup")  # what makes names for these rights
 
@@ -29,11 +29,17 @@ def grants(case: Case) -> pl.DataFrame:
     row, who, `role` (of ROLES), `assignee`, `name` (of the assignment or group, lower case), `taken`: the row of the
     removal of the same rights by the same caller, within the window; of `removals`.
     """
-    rows = commands(case, *_GIVEN).with_columns(asked=_asked(), name=_name()).collect()
-    known = _made(rows)
-    named = rows.with_columns(role=_role(pl.col("asked"), known), assignee=_assignee(), who=who())
-    found = named.filter(pl.col("role").is_not_null(), ~false("Enabled")).with_row_index("row")
+    rows = commands(case, *GIVEN).collect()
+    found = given(rows)
+    known = _made(rows.with_columns(asked=_asked(), name=_name()))
     return found.join(_taken(case, found, removals(case), known), on="row", how="left", maintain_order="left")
+
+
+def given(cmdlets: pl.DataFrame) -> pl.DataFrame:
+    """As `grants`, of the cmdlets GIVEN wherever they were recorded, without `taken`."""
+    rows = cmdlets.with_columns(asked=_asked(), name=_name())
+    named = rows.with_columns(role=_role(pl.col("asked"), _made(rows)), assignee=_assignee(), who=who())
+    return named.filter(pl.col("role").is_not_null(), ~false("Enabled")).with_row_index("row")
 
 
 def removals(case: Case) -> pl.DataFrame:

@@ -10,6 +10,9 @@ How: one row for each cmdlet that switches off or narrows. High: the administrat
 organisation, the bypass of an account, or of the caller's own mailbox; medium: auditing of one mailbox, the kinds of
 acts or cmdlets that are recorded, records that are kept for a day or less. Switching it on is no finding. Failed
 attempts are one step lower.
+Next: ask the caller's owner whether it was a change on record; switch auditing on again and search what the account did
+from then on in other logs (IIS, EWS, sign-ins), for mailbox records lack that time. Keep the administrators' audit log
+and reset the caller's credentials if nobody knows of it.
 See: https://attack.mitre.org/techniques/T1562/008/
 """
 
@@ -42,6 +45,8 @@ _BYPASS = "Set-MailboxAuditBypassAssociation"
 _ORGANISATION = "Set-OrganizationConfig"
 _MAILBOX = "Set-Mailbox"
 _LEVEL = "Set-EventLogLevel"
+CMDLETS = (_CONFIG, _BYPASS, _ORGANISATION, _MAILBOX, _LEVEL)
+MENTIONS = "(?i)audit|level"
 _ACTS = ("AuditAdmin", "AuditDelegate", "AuditOwner")
 # 00:00:00, 0.23:00:00, 1.00:00:00: up to a day.
 _SHORT = r"^(0?\.?[0-9]{2}:[0-9]{2}:[0-9]{2}|0?1\.00:00:00|0|1)(\.0+)?$"
@@ -49,7 +54,11 @@ _SHORT = r"^(0?\.?[0-9]{2}:[0-9]{2}:[0-9]{2}|0?1\.00:00:00|0|1)(\.0+)?$"
 
 def find(case: Case) -> pl.LazyFrame:
     """One row for each cmdlet that switches auditing off or narrows it."""
-    rows = commands(case, _CONFIG, _BYPASS, _ORGANISATION, _MAILBOX, _LEVEL, mentions="(?i)audit|level")
+    return found(commands(case, *CMDLETS, mentions=MENTIONS))
+
+
+def found(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The findings in these cmdlets."""
     judged = weighed(rows, 0, _signs()).filter(pl.col("signs").list.len() > 0)
     return told(judged, pl.coalesce(value("Identity"), pl.lit("the organisation")), reason(pl.col("cmdlet")))
 

@@ -14,6 +14,9 @@ same caller removed something without being asked (-Confirm False) that matches 
 path leads to the server itself, an administrative share, a web root or a temporary folder, does not end in .pst, or the
 caller was given the right shortly before; critical for scripts. Failed requests are attempts, one step lower. The same
 caller is who has the same SID, on any server of the organisation.
+Next: take the PST file into custody, or the share's and firewall's logs if it is gone, and find who read that path;
+look for web shells where the path lies on the server. Disable the caller, take Mailbox Import Export away from him, and
+tell those whose duty it is that the whole mailbox was read.
 See: https://attack.mitre.org/techniques/T1114/002/, https://attack.mitre.org/techniques/T1070/008/
 """
 

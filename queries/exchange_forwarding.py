@@ -11,6 +11,9 @@ of a value are logged.
 How: one row for each cmdlet, failed attempts too, one step lower. An address outside of the domains that the same event
 and server name is told as such: which domains are the organisation's own is not in this log. High if such mail does not
 reach its owner any more. Forwarding that is taken away again (null) is no finding.
+Next: export the rule or setting with its times, then remove it and end the sessions of the mailbox's owner, whose
+password and second factor are to be renewed: rules outlive both. Trace what was sent to the address since, look for the
+same address in other mailboxes, and forbid forwarding to outside.
 See: https://attack.mitre.org/techniques/T1114/003/, https://attack.mitre.org/techniques/T1564/008/
 """
 
@@ -51,7 +54,8 @@ _TO = {
 _HIDING = ("New-InboxRule", "Set-InboxRule", "New-SweepRule")
 _DOMAINS = ("Set-RemoteDomain", "New-RemoteDomain")  # whether anything may be forwarded there at all
 
-_MENTIONS = "(?i)forward|redirect|copyto|recipient|notificationto|journal|movetofolder|deletemessage"
+CMDLETS = (*_TO, *_HIDING, *_DOMAINS)
+MENTIONS = "(?i)forward|redirect|copyto|recipient|notificationto|journal|movetofolder|deletemessage"
 
 # Folders that are there and nobody opens, as Outlook's English names them.
 _UNREAD = r"(rss|conversation history|archive|junk|deleted items|sync issues|notes)[^\\:]*$"
@@ -61,7 +65,11 @@ _NAMELESS = r"^[\s.,;:_-]*.?$"
 
 def find(case: Case) -> pl.LazyFrame:
     """One row for each cmdlet that passes mail on, hides it, or allows that."""
-    named = commands(case, *_TO, *_HIDING, *_DOMAINS, mentions=_MENTIONS)
+    return found(commands(case, *CMDLETS, mentions=MENTIONS))
+
+
+def found(named: pl.LazyFrame) -> pl.LazyFrame:
+    """The findings in these cmdlets."""
     rows = named.with_columns(target=_target(), mailbox=_mailbox())
     allows = is_cmdlet(*_DOMAINS) & true("AutoForwardEnabled")
     done = rows.with_columns(hides=_hides(), allows=allows).filter(
@@ -119,6 +127,7 @@ def _outside() -> pl.Expr:
         pl.format("@{}", pl.col("host_key").str.extract(r"^[^.]*\.(.+)$")),
         pl.col("mailbox").str.to_lowercase().str.extract("(@[^@]+)$"),
         pl.format("@{}", pl.col("user").str.to_lowercase().str.extract("^([^/]*[.][^/]*)/")),
+        pl.col("user").str.to_lowercase().str.extract("(@[^@/]+)$"),
     )
     return (domains.list.set_difference(own).list.len() > 0).fill_null(value=False)
 

@@ -12,6 +12,9 @@ How: one row for each assignment of Mailbox Import Export, ApplicationImpersonat
 by those of copies and groups that were made in the same evidence, and for each member of a group that has them
 (Discovery Management). Medium; high if the same caller took it away again within 24 hours (`--window`), or gave it to
 himself. Copies of such a role, which alone give nothing, are low. Failed attempts are one step lower.
+Next: remove the assignment and the caller's other roles until it is explained; list what its holder did from then on:
+New-MailboxExportRequest, Search-Mailbox, EWS sign-ins with impersonation. Renew the credentials of both accounts; where
+a role was taken away again, take it for theft until the contrary is shown.
 See: https://attack.mitre.org/techniques/T1098/002/, https://attack.mitre.org/techniques/T1114/002/
 """
 

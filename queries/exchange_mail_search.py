@@ -9,6 +9,9 @@ How: one row for each search, export or purge. Medium: what it finds is copied, 
 New-MailboxRestoreRequest into another mailbox; low: a search was made, or estimated; high: copied into the caller's own
 mailbox, or a query for credentials. Failed attempts are one step lower. Get-*, Start-* of what was told of when it was
 made, and changes of a hold are no findings.
+Next: find out what the search asked for and where its results lie; secure the target mailbox or folder before anybody
+empties it. Purged mail may still be had from recoverable items, a hold or a backup: stop their clean-up first. Ask the
+caller, and disable him if nobody ordered it.
 See: https://attack.mitre.org/techniques/T1114/002/, https://attack.mitre.org/techniques/T1070/008/
 """
 
@@ -38,13 +41,19 @@ from ._exchange import (
 _SEARCHES = ("Search-Mailbox", "New-MailboxSearch", "Set-MailboxSearch", "New-ComplianceSearch", "Set-ComplianceSearch")
 _ACTIONS = ("New-ComplianceSearchAction",)
 _RESTORES = ("New-MailboxRestoreRequest",)
+CMDLETS = (*_SEARCHES, *_ACTIONS, *_RESTORES)
 _QUERIES = ("SearchQuery", "ContentMatchQuery", "ContentFilter")
 _CREDENTIALS = r"passw|credential|secret|\bvpn\b|\bpwd\b|пароль|kennwort|mot de passe|contrase"
 
 
 def find(case: Case) -> pl.LazyFrame:
     """One row for each search, export or purge."""
-    rows = commands(case, *_SEARCHES, *_ACTIONS, *_RESTORES).with_columns(
+    return found(commands(case, *CMDLETS))
+
+
+def found(named: pl.LazyFrame) -> pl.LazyFrame:
+    """The findings in these cmdlets."""
+    rows = named.with_columns(
         target=pl.coalesce(value("TargetMailbox"), value("TargetFolder")),
         source=pl.coalesce(*map(value, ("Identity", "SourceMailboxes", "ExchangeLocation", "SearchName"))),
         exports=_exports(),

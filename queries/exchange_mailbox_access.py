@@ -11,6 +11,9 @@ medium: the mailbox does not show up in the holder's Outlook (AutoMapping False)
 change rights, or one user who got into five or more mailboxes within 24 hours (`--window`); high: the caller gave it to
 himself, or Receive-As on a whole database. Calendars, contacts and tasks, and removed or denied rights are no
 findings. Failed attempts are one step lower.
+Next: ask the mailbox's owner; if he did not want it, remove the right, end the holder's sessions and read the mailbox's
+audit records for what the holder opened or sent. Look for other rights of the same holder and from the same caller, and
+for rules and forwarding set meanwhile.
 See: https://attack.mitre.org/techniques/T1098/002/, https://attack.mitre.org/techniques/T1114/002/
 """
 
@@ -48,7 +51,8 @@ _DIRECTORY = ("Add-ADPermission",)
 _SET = ("Set-Mailbox",)
 MANY = 5  # mailboxes that one user gets into within the window
 
-_MENTIONS = "(?i)rights|owner|grantsendonbehalfto"
+CMDLETS = (*_FOLDERS, *_BOXES, *_SENDING, *_DIRECTORY, *_SET)
+MENTIONS = "(?i)rights|owner|grantsendonbehalfto"
 
 # Folders without mail, as Outlook names them in some languages; others are told of.
 _NO_MAIL = (
@@ -60,7 +64,12 @@ _EVERYBODY = r"^(default|anonymous|everyone|authenticated users|nt authority\\(a
 
 def find(case: Case) -> pl.LazyFrame:
     """One row for each cmdlet that gives access."""
-    rows = commands(case, *_FOLDERS, *_BOXES, *_SENDING, *_DIRECTORY, *_SET, mentions=_MENTIONS).with_columns(
+    return found(case, commands(case, *CMDLETS, mentions=MENTIONS))
+
+
+def found(case: Case, named: pl.LazyFrame) -> pl.LazyFrame:
+    """The findings in these cmdlets."""
+    rows = named.with_columns(
         holder=pl.coalesce(value("User"), value("Trustee"), value("Owner"), value("GrantSendOnBehalfTo")),
         rights=pl.coalesce(value("AccessRights"), value("ExtendedRights"), _others()),
         who=who(),

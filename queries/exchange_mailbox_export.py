@@ -12,6 +12,9 @@ high where the path leads to the server itself, an administrative share, a web r
 in .pst, or the caller was given the right shortly before; critical for a file that a web server runs. Failed requests
 are attempts, one step lower. Low: a request that another account removed, or the same one later than the window; the
 removal of a request whose creation is not in the evidence.
+Next: ask who ordered it; stop the request if it runs (Remove-MailboxExportRequest after its statistics were saved),
+secure the PST file and find who has read that path. A file with a script's extension, or below a web folder, is a web
+shell until shown otherwise: isolate the server and look at its IIS logs.
 See: https://attack.mitre.org/techniques/T1114/002/
 """
 

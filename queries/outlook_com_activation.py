@@ -10,6 +10,9 @@ the grades mean; `competitors` how many fit as well). For review, and so of seve
 another machine, and those of grade D with exactly one script host among the candidates. `--min-grade` hides none:
 the start is certain, whoever asked for it. From Security 4688 without
 command lines, every start of Outlook by svchost is listed.
+Next: see who asked (`hunt tree`, `hunt show-finding`); compare with the same start on other hosts and days. In session
+0, at night or with a remote requester take the host off the network with its memory kept, and go on with that
+requester's own files, tasks and connections.
 See: https://attack.mitre.org/techniques/T1559/001/, https://attack.mitre.org/techniques/T1021/003/
 """
 

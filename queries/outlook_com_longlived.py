@@ -8,6 +8,9 @@ Blind when: grade A can't be reached (no EID 10) and no command line or script n
 requester is none of the eight script hosts, neither unsigned nor new (see outlook-unusual-requester).
 How: as outlook-script-host, of any age above 60 s (above `--window` seconds if that is more). A start that was not
 logged is read from the ProcessGuid.
+Next: keep the memory of the requester before it is ended, then isolate the host; take its file, its parent and what
+starts it again (task, service, Run key). Look for the same hash and address on other hosts, for archives and PST files
+it has written, and renew the user's credentials: his mail is to be taken for read.
 See: https://attack.mitre.org/techniques/T1114/001/, https://attack.mitre.org/techniques/T1559/001/
 """
 

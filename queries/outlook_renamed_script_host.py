@@ -7,6 +7,8 @@ Looks alike, is harmless: software that brings a renamed cmd.exe or cscript.exe 
 Blind when: the file's version information was changed as well; Sysmon's schema has neither field; the start of the
 requester was not logged; hosts that have Security 4688 alone.
 How: as outlook-script-host, with the same grades and the same window.
+Next: secure the renamed file and its hash, and look for it on all hosts: renaming is done to pass by rules. Isolate the
+host, find what dropped it and what starts it, and treat the mail of the user as read; renew his credentials.
 See: https://attack.mitre.org/techniques/T1036/003/, https://attack.mitre.org/techniques/T1114/001/
 """
 

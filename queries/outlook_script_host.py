@@ -21,6 +21,9 @@ the requester's start was not logged, its second is read from its ProcessGuid: `
 `confidence` is `uncertain` where the rest of that second decides. So it is where Outlook's own start names a script
 host as its parent and the time between can't be told: the parent's GUID is empty, tells no second, or has a later one.
 Hosts without Sysmon are judged by Security 4688 and 4689, process ids in the place of GUIDs: confidence low.
+Next: read the command line, the script and the story (`hunt show-finding`, `hunt tree`); from grade C on, or if nobody
+knows the script, isolate the host and keep its memory. Secure the script, PST files and archives it wrote, block the
+addresses it spoke to, renew the user's credentials and look for the same hash or line elsewhere.
 See: https://attack.mitre.org/techniques/T1114/001/, https://attack.mitre.org/techniques/T1559/001/
 """
 

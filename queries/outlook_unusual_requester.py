@@ -12,6 +12,9 @@ program is misused from within (an add-in in Outlook, code in explorer.exe).
 How: the direct parent, of any age, or the likeliest requester of grade A, B or C that is not listed. Where a broker
 (WMI, WinRM, a task, a service, a COM surrogate) started Outlook and nobody is known to have asked it to, the broker is
 named.
+Next: find out what the program is (signer, path, how many hosts have it) and who runs it; of what is known to be in
+order make an entry of an allowlist. Of a macro, a build tool or a web server's worker take the document or project that
+it ran, isolate the host, and look for what came before it.
 See: https://attack.mitre.org/techniques/T1114/001/, https://attack.mitre.org/techniques/T1559/001/
 """
 

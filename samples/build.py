@@ -1,6 +1,6 @@
 """Write the sample logs from their scenarios: `python -m samples.build [--check] [--out DIR]`.
 
-Output: logs/*.evtx, damaged/*.evtx and expected.yml, what the hunts owe for each.
+Output: logs/*.evtx, damaged/*.evtx and expected.yml, what the hunts owe for each; exports/* out of exports.yml.
 With --check nothing is written; exit status 1 tells that a committed file differs from what would be.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from samples import damage
+from samples import damage, exports
 from samples.event import as_values
 from samples.scenario import Log, Scenario, load
 from samples.values import filetime_text, to_filetime
@@ -52,6 +52,7 @@ def build(loaded: Sequence[Scenario]) -> dict[str, bytes]:
     if len(files) < len(logs):
         raise ValueError("two logs have the same file name")
     text = yaml.safe_dump(_expected(logs), sort_keys=False, allow_unicode=True, width=120)
+    files |= exports.build(exports.scenarios())
     files["expected.yml"] = (_HEAD + text).encode()
     return files
 

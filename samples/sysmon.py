@@ -41,7 +41,7 @@ Given = str | int | bool
 SCHEMAS: tuple[Schema, ...] = ("old", "rule", "mid", "new")
 _ORDER: dict[str, int] = {schema: index for index, schema in enumerate(SCHEMAS)}
 
-_VERSIONS = {1: 5, 2: 5, 3: 5, 5: 3, 7: 3, 10: 3, 11: 2, 15: 2, 22: 5, 29: 5}
+_VERSIONS = {1: 5, 2: 5, 3: 5, 5: 3, 7: 3, 9: 2, 10: 3, 11: 2, 13: 2, 15: 2, 22: 5, 23: 5, 29: 5}
 _FIELDS: dict[int, str] = {
     # name[:type][@first schema]; a type is none of the names below: string
     1: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 Image FileVersion@rule Description@rule Product@rule "
@@ -56,13 +56,17 @@ _FIELDS: dict[int, str] = {
     5: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 Image User@new",
     7: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 Image ImageLoaded FileVersion@rule Description@rule "
     "Product@rule Company@rule OriginalFileName@mid Hashes Signed Signature SignatureStatus User@new",
+    9: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 Image Device User@new",
     10: "RuleName@rule UtcTime SourceProcessGUID:guid SourceProcessId:u32 SourceThreadId:u32 SourceImage "
     "TargetProcessGUID:guid TargetProcessId:u32 TargetImage GrantedAccess:hex32 CallTrace SourceUser@new "
     "TargetUser@new",
     11: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 Image TargetFilename CreationUtcTime User@new",
+    13: "RuleName@rule EventType UtcTime ProcessGuid:guid ProcessId:u32 Image TargetObject Details User@new",
     15: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 Image TargetFilename CreationUtcTime Hash Contents "
     "User@new",
     22: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 QueryName QueryStatus QueryResults Image User@new",
+    23: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 User Image TargetFilename Hashes IsExecutable:bool "
+    "Archived",
     29: "RuleName@rule UtcTime ProcessGuid:guid ProcessId:u32 User@new Image TargetFilename Hashes",
 }
 _TYPES: dict[str, Callable[[Given], Value]] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from hunt.coverage.configured import is_configured
+from hunt.coverage.configured import family, is_configured
 from hunt.coverage.facts import counted, key
 from hunt.coverage.named import event, in_its_place, named, one_of
 from hunt.coverage.seen import Seen
@@ -56,6 +56,7 @@ class Able:
         self._live: dict[EventType, Hosts] = {}
         self._filled: dict[tuple[str, int], dict[frozenset[str], Hosts]] = {}
         self._met: dict[Need, Hosts] = {}
+        self._families: dict[str, Hosts] = {}
         self._nameless: dict[tuple[str, int], int] | None = None
 
     def hides(self, channel: str) -> bool:
@@ -122,11 +123,27 @@ class Able:
 
     def ran(self, hunt: Hunt) -> tuple[Hosts, Hosts]:
         """The hosts on which a hunt can run by its `needs` and `any_of`, and by what stands `instead`."""
-        by_needs = self._keys.intersection(*(self.met(need) for need in hunt.needs))
+        keys = self.about(hunt)
+        by_needs = keys.intersection(*(self.met(need) for need in hunt.needs))
         by_needs = by_needs.intersection(*(_union(map(self.met, group)) for group in hunt.any_of))
         if not hunt.instead:
             return by_needs, frozenset()
-        return by_needs, self._keys.intersection(*(self.met(need) for need in hunt.instead)) - by_needs
+        return by_needs, keys.intersection(*(self.met(need) for need in hunt.instead)) - by_needs
+
+    def about(self, hunt: Hunt) -> Hosts:
+        """The hosts that a hunt is about: those with any events of its family, computers or the tenants of a cloud.
+
+        That a computer has no log of the cloud, and an organisation no Sysmon, tells nobody anything.
+        """
+        if not self._families:
+            met = self._events.census().select("host", pl.col("channel").fill_null("")).unique()
+            rows = [(key(host), family(channel)) for host, channel in met.drop_nulls("host").iter_rows()]
+            for cloud in {own for _, own in rows if own}:
+                self._families[cloud] = frozenset(host for host, own in rows if own == cloud) & self._keys
+            computers = {host for host, own in rows if not own}
+            self._families[""] = self._keys - (_union(self._families.values()) - computers)
+        families = {family(need.channel) for need in required(hunt) if need.channel != ANY_CHANNEL}
+        return self._families.get(families.pop(), frozenset()) if len(families) == 1 else self._keys
 
     def way(self, hunt: Hunt, host: str) -> Way | None:
         """By what a hunt can run on a host; None if it can't."""
@@ -155,7 +172,8 @@ class Able:
         hunt = query.hunt
         by_needs, by_others = self.ran(hunt)
         fired = by_needs | by_others
-        without = self._keys - fired
+        about = self.about(hunt)
+        without = about - fired
         little = [*self._stale(hunt, by_needs, by_others), *self._without_host(required(hunt))]
         status = Status.NOT_EVALUABLE if not fired else Status.PARTLY if without or little else Status.RAN
         reasons = [] if fired and not without else [*self._missing(hunt, without)]
@@ -164,7 +182,7 @@ class Able:
         reasons += [*self._lost(hunt, by_needs, by_others), *hunt.limits]
         told = "; ".join(dict.fromkeys(reasons))
         ran = tuple(host for host, own in self._named if own in fired)
-        rest = tuple(host for host, own in self._named if own not in fired)
+        rest = tuple(host for host, own in self._named if own in without)
         return QueryResult(hunt.id, hunt.title, query.file, status, told, ran, rest, 0)
 
     def _missing(self, hunt: Hunt, without: Hosts) -> Iterator[str]:
@@ -250,9 +268,14 @@ class Able:
                 kind = helping(hunt, help_, replaced)
                 of[kind] = of.get(kind, frozenset()) | hosts
             for kind, hosts in of.items():
-                lacking = hosts - self.live(kind)
+                lacking = hosts - _union(self.live(each) for each in (kind, *help_.others))
                 if lacking:
-                    yield f"no {event(kind)}{_on(len(lacking), len(by_needs | by_others))}: {help_.without}"
+                    on = _on(len(lacking), len(by_needs | by_others))
+                    yield f"no {one_of(_needs(kind, help_))}{on}: {help_.without}"
+
+
+def _needs(kind: EventType, help_: Help) -> Needs:
+    return tuple(Need(*each, frozenset()) for each in (kind, *help_.others))
 
 
 def helping(hunt: Hunt, help_: Help, replaced: bool) -> EventType:

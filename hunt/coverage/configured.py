@@ -11,10 +11,17 @@ from hunt.model import ANY_CHANNEL, ANY_ID, SYSMON, EventType
 _CHANNELS = frozenset(
     {SYSMON.lower(), "security", "microsoft-windows-powershell/operational", "powershellcore/operational"}
 )
-_BEGINNINGS = ("microsoft-windows-ntlm/", "microsoft-windows-applocker/")
+# Exports of cloud audit logs hold what whoever made them asked for, and what the licence allows.
+_CLOUD = ("office365.", "googleworkspace.")
+_BEGINNINGS = (*_CLOUD, "microsoft-windows-ntlm/", "microsoft-windows-applocker/")
 # What the event log's own provider writes to Security, whatever the audit policy: shutdown, cleared, full, errors.
 _OF_THE_LOG = frozenset({1100, 1101, 1102, 1104, 1105, 1108})
 _MODULES = 800  # of Windows PowerShell: module logging, which is off by default
+
+
+def family(channel: str) -> str:
+    """Of which cloud a channel is, whose hosts are organisations and no computers; "": of none."""
+    return next((cloud for cloud in _CLOUD if channel.lower().startswith(cloud)), "")
 
 
 def is_configured(kind: EventType) -> bool:

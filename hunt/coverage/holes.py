@@ -24,6 +24,7 @@ _HOLES = {
     "sysmon_error": "Sysmon error",
     "clock_step": "clock step",
     "time_backwards": "clock setback",
+    "audit_throttled": "throttled day",
 }
 
 

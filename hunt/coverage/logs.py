@@ -16,6 +16,7 @@ import polars as pl
 
 from hunt import runs
 from hunt.coverage.facts import Fact, counted, key, span
+from hunt.model import ANY_ID
 
 LISTED = 20  # gaps, silences and steps of the clock that are told one by one for each host and channel
 SILENCE_TIMES = 20  # times the mean time between the channel's records, from which a pause is called a silence
@@ -94,7 +95,10 @@ class Census:
         return self._logs.get(source, ())
 
     def span(self, host: str, channel: str, event_id: int) -> tuple[int | None, int | None] | None:
-        """From the first to the last event of a type on a host; None if it has none."""
+        """From the first to the last event of a type on a host, ANY_ID of a channel; None if it has none."""
+        if event_id == ANY_ID:
+            channel_ = self.channels.get((key(host), key(channel)))
+            return (channel_.start, channel_.end) if channel_ else None
         return self.types.get((key(host), key(channel), event_id))
 
     def facts(self) -> Iterator[Fact]:

@@ -15,7 +15,7 @@ from hunt.coverage.holes import Holes, span
 from hunt.coverage.logs import Census
 from hunt.coverage.named import event, in_its_place, one_of
 from hunt.events import Events
-from hunt.model import EventType, Need, QueryResult, Status, Unknown
+from hunt.model import ANY_ID, EventType, Need, QueryResult, Status, Unknown
 from hunt.registry import Query
 
 
@@ -28,7 +28,7 @@ def unknown(events: Events, queries: Iterable[Query]) -> Iterator[Fact]:
                 told[part] = list(part.counts(events).collect().iter_rows())
             for host, count, total in told[part]:
                 if count:
-                    detail = f"{part.said}: {count} of {counted(total, 'process start')}"
+                    detail = f"{part.said}: {count} of {counted(total, part.of)}"
                     of = part.reads[0]
                     yield Fact(
                         "not_evaluable", host, of.channel, query.hunt.id, of.event_id, count=count, detail=detail
@@ -44,7 +44,7 @@ def with_unknown(
         numbers[fact.query, fact.detail.rpartition(": ")[0]] += fact.count or 0
     for result, query in zip(results, queries, strict=True):
         met = [part for part in query.hunt.unknowns if numbers[query.hunt.id, part.said]]
-        said = [f"{part.said}: {counted(numbers[query.hunt.id, part.said], 'process start')}" for part in met]
+        said = [f"{part.said}: {counted(numbers[query.hunt.id, part.said], part.of)}" for part in met]
         partly = result.status == Status.RAN and any(part.vital for part in met)
         reason = "; ".join((*filter(None, [result.reason]), *said))
         yield replace(result, reason=reason, status=Status.PARTLY if partly else result.status)
@@ -94,7 +94,8 @@ def _lacking(query: Query, host: str, census: Census, able: Able, way: Way | Non
     lost = "the query could not be evaluated" if way is None else in_its_place(hunt)
 
     def fact(of: Need | EventType, detail: str) -> Fact:
-        return Fact("query_missing", host, of.channel, hunt.id, of.event_id, detail=detail)
+        event_id = None if of.event_id == ANY_ID else of.event_id
+        return Fact("query_missing", host, of.channel, hunt.id, event_id, detail=detail)
 
     for each in (hunt.needs, hunt.instead):
         used = way is not None and each == way.all_of
@@ -115,8 +116,10 @@ def _lacking(query: Query, host: str, census: Census, able: Able, way: Way | Non
             yield from ((fact(need, detail), is_vital) for detail, is_vital in _fields(able, need, host, lost))
     for help_ in hunt.helps:
         kind = helping(hunt, help_, way is not None and bool(hunt.instead) and way.all_of == hunt.instead)
-        if census.span(host, kind.channel, kind.event_id) is None:
-            yield fact(kind, f"no {event(kind)}: {help_.without}"), False
+        alike = (kind, *help_.others)
+        if all(census.span(host, each.channel, each.event_id) is None for each in alike):
+            said = one_of(Need(*each, frozenset()) for each in alike)
+            yield fact(kind, f"no {said}: {help_.without}"), False
 
 
 def _fields(able: Able, need: Need, host: str, lost: str) -> Iterator[tuple[str, bool]]:

@@ -28,7 +28,13 @@ _LIVES: Mapping[EventType, tuple[str, ...]] = {
     EventType(SECURITY, 4688): ("NewProcessName", "NewProcessId"),
     EventType(SECURITY, 4689): ("ProcessName", "ProcessId"),
 }
-_KEPT = {kind.key: columns for kind, columns in (*_STATES.items(), *_LIVES.items())}
+# Records that say that a mailbox had too many of them, by the column that says so: few.
+THROTTLED = EventType("Office365.UnifiedAudit", 50)
+_IS_THROTTLED = "OperationProperties.IsThrottled"
+_FLAGGED: Mapping[EventType, tuple[str, ...]] = {
+    THROTTLED: (_IS_THROTTLED, "MailboxOwnerUPN", "MailboxGuid", "UserId", "Id"),
+}
+_KEPT = {kind.key: columns for kind, columns in (*_STATES.items(), *_LIVES.items(), *_FLAGGED.items())}
 _IMAGES = {kind.key: columns[0] for kind, columns in _LIVES.items()}
 _CORE = ("time", "logged", "host", "channel", "record_id", "source")
 _TYPES = {c: schema.CORE[c] for c in _CORE}
@@ -186,6 +192,9 @@ def _named(image: str, met: pl.DataFrame) -> pl.Expr:
 
 def _of_logs(kind: EventType, met: pl.DataFrame) -> pl.Expr:
     """Not what other providers mean by 104 in System, to which many write: a cleared log has a name, or Eventlog's."""
+    if kind.key == THROTTLED.key:
+        told = pl.col(_IS_THROTTLED) if _IS_THROTTLED in met.columns else pl.lit(None, pl.String)
+        return told.str.strip_chars().str.to_lowercase().eq("true").fill_null(value=False)
     if kind.key != ("system", 104):
         return pl.lit(value=True)
     named = pl.col("Channel").is_not_null() if "Channel" in met.columns else pl.lit(value=False)

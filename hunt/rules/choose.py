@@ -56,14 +56,23 @@ class Chosen:
     filter: RuleFilter = field(default_factory=RuleFilter)
     others: tuple[str, ...] = ()  # files of a rule's suffix that hold none
     sha256: dict[str, str] = field(default_factory=dict)  # of the file of each rule, by its id
+    brought: int = 0  # queries that were not named, and on whose findings one that was builds
 
     def results(self, hosts: Sequence[str]) -> list[QueryResult]:
         """The rows of those that can't be run; `hosts`: all of the evidence."""
         return [_result(rule, tuple(hosts)) for rule in self.unusable]
 
+    def techniques(self) -> dict[str, tuple[str, ...]]:
+        """The ATT&CK techniques that each names, also those that can't be run."""
+        able = {query.hunt.id: query.hunt.attack for query in self.queries}
+        return able | {rule.id: rule.info.attack for rule in self.unusable}
+
     def notes(self) -> list[str]:
         """What should be said of the choice."""
         told = []
+        if self.brought:
+            later = ", ".join(query.hunt.id for query in self.queries if query.hunt.stage > 1)
+            told.append(f"{later}: builds on what others find, so {_counted(self.brought, 'query')} more run as well")
         if self.left_out:
             told.append(f"{_counted(self.left_out, 'rule')} left out by {self.filter.named()}")
         if self.others:
@@ -105,6 +114,18 @@ def choose(names: Sequence[str], wanted: RuleFilter | None = None, text: str | N
     unusable = tuple(rule for rule in found.rules if rule.hunt is None)
     hashes = {rule.id: rule.sha256 for rule in found.rules}
     return Chosen((*queries, *usable), unusable, len(refused), wanted, found.others, hashes)
+
+
+def with_foundations(chosen: Chosen) -> Chosen:
+    """With those of ours on whose findings a query of a later stage builds: without them it would find nothing."""
+    last = max((query.hunt.stage for query in chosen.queries), default=1)
+    if last == 1:
+        return chosen
+    there = {query.hunt.id for query in chosen.queries}
+    more = [q for q in registry.select(()) if q.hunt.stage < last and q.hunt.id not in there]
+    ours = sorted([*more, *(query for query in chosen.queries if query.ours)], key=lambda query: query.hunt.id)
+    rules = (query for query in chosen.queries if not query.ours)
+    return replace(chosen, queries=(*ours, *rules), brought=len(more))
 
 
 def explained(named: str) -> Chosen:
@@ -164,4 +185,6 @@ def _result(rule: Rule, hosts: tuple[str, ...]) -> QueryResult:
 
 
 def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    if number != 1:
+        thing = f"{thing.removesuffix('y')}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{number} {thing}"

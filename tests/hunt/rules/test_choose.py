@@ -47,7 +47,7 @@ def test_a_folder_needs_no_slash_to_be_one(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("nope", "no query is called 'nope', nor is a rule file or a folder of them .have: exchange-audit-off"),
+        ("nope", "no query is called 'nope', nor is a rule file or a folder of them .have: collection-chain"),
         ("nope.yml", "nope.yml: No such file"),
         ("no/pe", "no/pe: No such file"),
     ],

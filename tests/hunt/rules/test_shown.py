@@ -86,7 +86,7 @@ def test_of_many_findings_the_gravest_are_shown_some_of_each_rule(monkeypatch: p
     found += [finding(9000 + number, "r2", "critical") for number in range(4)]
     lines = shown(report(MANY, found), monkeypatch)
     text = " ".join(" ".join(lines).split())
-    assert lines[3].startswith(" critical")
+    assert lines[0].startswith("critical")
     assert sum(line.endswith("Rule r2  r2") for line in lines) == 3 + 1  # and once among the rules
     assert "and 4998 more findings (findings.csv with -o; --format csv)" in text
     assert "critical 4 1 Rule r2 r2" in text
