@@ -34,7 +34,7 @@ class Traced:
 
 
 # What lineage needs, as queries say it: so that coverage can tell where it is blind.
-_HUNT = Hunt(
+HUNT = Hunt(
     "lineage", "", Severity.INFORMATIONAL, 0, (), NEEDS, lambda case: case.lineage, helps=HELPS, instead=security.NEEDS
 )
 
@@ -68,7 +68,7 @@ def trace(request: Request, watcher: Watcher | None = None) -> Traced:
                 shown,
                 of_shown,
                 lineage.height - shown.height,
-                coverage.evaluate(events, seen, Query(_HUNT, "")),
+                coverage.evaluate(events, seen, Query(HUNT, "")),
                 tallies,
                 tuple(sorted(unread, key=lambda p: (p.source, p.offset or 0, p.record_id or 0, p.reason))),
                 events.hosts(),

@@ -438,7 +438,8 @@ def _on_a_terminal(arguments: list[str], width: int) -> str:
 
 
 def _commands() -> list[tuple[str, click.Command]]:
-    return sorted(main.commands.items())
+    context = click.Context(main)
+    return [(name, command) for name in main.list_commands(context) if (command := main.get_command(context, name))]
 
 
 @pytest.mark.parametrize(("name", "command"), _commands(), ids=[name for name, _ in _commands()])
@@ -449,6 +450,8 @@ def test_the_example_in_every_commands_help_works(
     assert command.epilog in hunt(name, "--help").stdout
     (tmp_path / "samples").symlink_to(ROOT / "samples", target_is_directory=True)
     monkeypatch.chdir(tmp_path)
+    if name == "findings":  # of an earlier run
+        hunt("run", "samples/logs/com-grades.evtx", "-o", "out")
     arguments = shlex.split(command.epilog.removeprefix("Example: "))
     result = hunt(*arguments[1:])
     assert result.exit_code in (0, 3)

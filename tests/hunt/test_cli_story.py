@@ -20,8 +20,8 @@ from tests.helpers import OUTLOOK, POWERSHELL, quickly
 HOST = "WS01.contoso.example"
 
 
-def hunt(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, quickly(arguments))
+def hunt(*arguments: object, every: bool = False) -> Result:
+    result = CliRunner().invoke(main, quickly(arguments, every))
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -147,8 +147,9 @@ def test_evidence_tells_what_a_run_has_written(out: Path, tmp_path: Path) -> Non
     write_log(tmp_path / "sysmon.evtx", theft())
     result = hunt("show-finding", finding_id(out), tmp_path / "sysmon.evtx")
     assert result.exit_code == 0
-    assert result.stdout == hunt("show-finding", finding_id(out), "-o", out).stdout
-    assert result.stderr.startswith("hunt: 1 finding; 5 records read")
+    hunt("run", tmp_path / "sysmon.evtx", "-o", tmp_path / "all", every=True)  # what else was found is told, too
+    assert result.stdout == hunt("show-finding", finding_id(out), "-o", tmp_path / "all").stdout
+    assert "findings; 5 records read" in result.stderr
 
 
 def test_one_of_evidence_and_a_folder_is_needed(out: Path) -> None:

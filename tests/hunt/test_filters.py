@@ -263,8 +263,9 @@ def test_a_channel_that_hides_what_a_query_needs_makes_it_not_evaluable(logs: Pa
     logon = Event("Microsoft-Windows-Security-Auditing", 4624, "Security", "WS03", "2026-03-02 08:00:00")
     write_log(logs / "c.evtx", [logon])
     result = hunt("run", logs, "-o", tmp_path / "out", "--channel", "Security", every=True)
-    number = len(registry.select(()))
-    assert result.stderr.endswith(f"; {number} queries could not run, so nothing is known of what they look for\n")
+    number = sum(row["status"] == "not_evaluable" for row in results(tmp_path / "out")["queries"])
+    assert number > len(registry.select(())) - 3  # few queries can do with logons alone
+    assert f"; {number} queries could not run, so nothing is known of what they look for" in result.stderr
     (query,) = [row for row in results(tmp_path / "out")["queries"] if row["query"] == "outlook-script-host"]
     assert query["status"] == "not_evaluable"
     assert f"{SYSMON} is hidden by --channel" in query["reason"]

@@ -47,12 +47,15 @@ class Answer:
 
 
 def answers(folder: Path, without_requester: bool = False) -> list[Answer]:
-    """For all cases of labels/effective_parent.json, by file; `without_requester`: as if its start were not logged."""
+    """For all cases of labels/effective_parent.json, by file.
+
+    `without_requester`: for every other case, as if its requester's start were not logged; each is a run of its own.
+    """
     cases = json.loads((folder / "labels" / "effective_parent.json").read_text())
     found = []
     for file in dict.fromkeys(case["file"] for case in cases):
         own = [case for case in cases if case["file"] == file]
-        removed = [[case] for case in own if case["requester_start_in_log"]] if without_requester else [own]
+        removed = [[case] for case in own[::2] if case["requester_start_in_log"]] if without_requester else [own]
         batches = _read(folder / file)
         for part in removed:
             lost = {_printed(case["requester_guid"]) for case in part} if without_requester else set()
