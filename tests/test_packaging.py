@@ -27,7 +27,7 @@ def modules() -> set[str]:
         f"{place}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, place in PLACES.items()
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in (".py", ".typed", ".lark", ".eql", ".yml")
+        if path.suffix in (".py", ".typed", ".lark", ".eql", ".yml", ".html", ".css", ".js", ".txt", ".md")
     }
 
 

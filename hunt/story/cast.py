@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from hunt import logons, processes
-from hunt.events import Events
 from hunt.lineage.hand_offs import HAND_OFF_NS
+from hunt.model import Case
 from hunt.story.within import within
 
 AFTER = pl.duration(minutes=10, time_unit="ns")  # the story goes on so long after the finding's last event
@@ -19,8 +19,9 @@ _MOST = 10_000
 # it; `row`: of `case.processes`, null if that does not know it; `gone`: just before its process id was another's;
 # `since`, `until`: the time the story is about.
 CAST = (
-    *("finding_id", "subject", "depth", "row", "host", "host_key", "guid", "pid", "image", "command_line", "user"),
-    *("integrity", "session", "logon_id", "start", "start_source", "end", "gone", "since", "until"),
+    *("finding_id", "subject", "depth", "row", "host", "host_key", "guid", "pid", "parent_guid", "parent_pid"),
+    *("image", "command_line", "user", "integrity", "session", "logon_id", "start", "start_source", "end"),
+    *("gone", "since", "until"),
 )
 _FACTS = CAST[CAST.index("guid") : CAST.index("since")]
 _STORY = ("finding_id", "since", "until")
@@ -43,7 +44,7 @@ def spans(findings: pl.DataFrame) -> pl.DataFrame:
 class People:
     """The processes of some hosts, by whom they were started."""
 
-    def __init__(self, case: Events, hosts: pl.DataFrame) -> None:
+    def __init__(self, case: Case, hosts: pl.DataFrame) -> None:
         """`hosts`: host_key."""
         self._all = case.processes
         own = self._all.join(hosts.lazy().unique(), on="host_key", how="semi")

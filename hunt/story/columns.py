@@ -9,29 +9,32 @@ import polars as pl
 from hunt import schema
 from hunt.duplicates import SOURCES
 
-# In the order of telling. `process` is the accused, `target` what it started; `attached` the Outlook that took over.
-STEPS = (
-    "process",
-    "image",
-    "target",
-    "attached",
-    "ancestor",
-    "descendant",
-    "competitor",
-    "logon",
-    "network",
-    "dns",
-    "file",
-    "script",
-    "log",
-    "other",
-    "telemetry",
-)
+# The steps in the order of telling, and what people read above each. `process` is the accused, `target` what it
+# started; `attached` the Outlook that took over.
+TITLES: Mapping[str, str] = {
+    "process": "The process",
+    "image": "Its image",
+    "target": "What it started, or had started",
+    "attached": "The Outlook that took over",
+    "ancestor": "Ancestors, its parent first",
+    "descendant": "Descendants",
+    "competitor": "Who else may have asked for it",
+    "logon": "The user's logon",
+    "network": "Connections, outside addresses first",
+    "dns": "Names asked for",
+    "file": "Files, mail and archives first",
+    "script": "PowerShell, scripts that name Outlook first",
+    "log": "Outlook, Office and COM at the time",
+    "other": "What else was found on this host and user within an hour",
+    "telemetry": "Limits",
+}
+STEPS = tuple(TITLES)
 
 SEEN = "seen"  # it is in the evidence
 NONE = "none"  # such events were logged on the host, and none of these processes at this time
 ABSENT = "absent"  # the host has no such events: nothing is known
 MORE = "more"  # so many more than are told
+STATUSES = (SEEN, MORE, NONE, ABSENT)
 
 # story.csv. `number` counts from 1 within a finding; `subject`: whose act it is (process, target, attached,
 # descendant), with `pid`, `process_guid`, `image`; `fields`: JSON, all fields of the event, or what is known of a

@@ -14,7 +14,7 @@ from hunt.story.within import within
 
 _TOLD = (
     *("image", "command_line", "user", "integrity", "session", "logon_id", "start", "start_source", "end"),
-    *("guid", "pid", "depth"),
+    *("guid", "pid", "parent_guid", "parent_pid", "depth"),
 )
 
 

@@ -107,6 +107,8 @@ def test_ancestors_are_followed_upwards_and_descendants_downwards() -> None:
     told = tell([root, word, process, child, grandchild, late, outlook], finding(process, outlook))
     assert names(told, "ancestor") == ["winword.exe", "explorer.exe", "explorer.exe"]
     assert names(told, "descendant") == ["cmd.exe", "zip.exe"]
+    parents = [json.loads(fields)["parent_guid"] for fields in told.filter(step="descendant")["fields"]]
+    assert parents == [process["ProcessGuid"], child["ProcessGuid"]]  # whoever draws a tree needs them
 
 
 def test_logs_that_go_in_circles_come_to_an_end() -> None:
