@@ -8,7 +8,8 @@ from itertools import groupby
 from typing import TextIO
 
 from hunt import attack
-from hunt.model import EventType, Help, Hunt, Need
+from hunt.coverage import required
+from hunt.model import ANY_ID, EventType, Help, Hunt, Need
 from hunt.output._safe import safe
 
 
@@ -35,10 +36,13 @@ def _text(hunts: Sequence[Hunt]) -> Iterator[str]:
 
 def _evidence(hunt: Hunt) -> Iterator[str]:
     """What a query can't do without, what may stand in for it, and what it tells more with."""
-    yield f"needs {_named(hunt.needs)}"
+    if hunt.needs:
+        yield f"needs {_named(hunt.needs)}"
+    for group in hunt.any_of:
+        yield f"needs {'any of ' * (len(group) > 1)}{_named(group)}"
     if hunt.instead:
         yield f"or, in their place, {_instead(hunt)}"
-    known = {need.event_type.key for need in (*hunt.needs, *hunt.instead)}
+    known = {need.event_type.key for need in required(hunt)}
     more: list[Need | Help] = [of for of in _others(hunt) if of.event_type.key not in known]
     if more:
         yield f"tells more with {_named(more)}"
@@ -64,7 +68,9 @@ def _named(needs: Iterable[Need | Help]) -> str:
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """`1, 3-5, 7`."""
+    """`1, 3-5, 7`; `any`."""
+    if ANY_ID in numbers:
+        return "any"
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:
@@ -88,6 +94,7 @@ def _json(hunt: Hunt) -> str:
             "techniques": list(hunt.attack),
             "tactics": sorted({tactic for technique in hunt.attack for tactic in attack.tactics(technique)}),
             "needs": _events(hunt.needs),
+            "any_of": [_events(group) for group in hunt.any_of],
             "instead": _events(hunt.instead),
             "reads": _events(hunt.reads),
             "helps": [{"channel": h.channel, "event_id": h.event_id, "without": h.without} for h in hunt.helps],

@@ -6,15 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 import polars as pl
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
 from hunt.coverage.facts import counted
+from hunt.output._console import Page
 from hunt.output._safe import safe
 
 # What deserves a line of its own, in this order; `holes` is what makes an empty result worth less.
-_NAMES = {
+NAMES = {
     "cleared": "log cleared",
     "damage": "not read",
     "checksum": "checksum wrong",
@@ -36,7 +37,7 @@ _BRIEF = 5  # facts of a kind that are told for each host; all of them stand in 
 
 def show(facts: pl.DataFrame, out: TextIO) -> None:
     """A page a host."""
-    console = Console(file=out, highlight=False, markup=False)
+    console = Page(out)
     for line in _pages(facts):
         console.print(line)
 
@@ -62,12 +63,12 @@ def _page(own: pl.DataFrame) -> Iterator[RenderableType]:
         shown = ", ".join(f"{event_id} ({count})" for event_id, count in ids.head(_MANY).iter_rows())
         more = f" and {ids.height - _MANY} more" if ids.height > _MANY else ""
         yield _indented(2, f"{counted(row['count'], 'record')}; event ids {shown}{more}")
-    for kind in _NAMES:
+    for kind in NAMES:
         told = own.filter(kind=kind)
         for row in told.head(_BRIEF).iter_rows(named=True):
             yield _line(kind, row)
         if told.height > _BRIEF:
-            yield _indented(1, (f"{_NAMES[kind]}: {told.height - _BRIEF} more (coverage.csv)", "dim"))
+            yield _indented(1, (f"{NAMES[kind]}: {told.height - _BRIEF} more (coverage.csv)", "dim"))
     rules = own.filter(kind="rules").sort("count", "detail", descending=[True, False])
     for row in rules.head(_RULES).iter_rows(named=True):
         yield _indented(1, (f"{_when(row)}; " if row["start"] is not None else "") + safe(row["detail"]))
@@ -97,7 +98,7 @@ def _line(kind: str, row: Mapping[str, Any]) -> Padding:
     when = _when(row)
     size = "" if row["bytes"] is None else f" ({row['bytes']} bytes)"
     parts = (when, where, row["detail"] + size)
-    return _indented(1, (f"{_NAMES[kind]}: ", "yellow"), safe("; ".join(part for part in parts if part)))
+    return _indented(1, (f"{NAMES[kind]}: ", "yellow"), safe("; ".join(part for part in parts if part)))
 
 
 def _when(row: Mapping[str, Any]) -> str:

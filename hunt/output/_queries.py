@@ -24,9 +24,14 @@ _BAD = 5  # rules that are invalid or unsupported
 def told(report: Report) -> Iterator[RenderableType]:
     """Every query that could not run everywhere; of many, what they come to, and those with findings."""
     if len(report.queries) <= FEW:
-        for query in report.queries:
-            if query.status is not Status.RAN or query.reason:
-                yield _limits(query)
+        limited = [query for query in report.queries if query.status is not Status.RAN or query.reason]
+        alike: dict[object, list[QueryResult]] = {}
+        for query in limited:
+            key = query.status, query.reason, query.hosts_ran, query.hosts_not_evaluable
+            alike.setdefault(key, []).append(query)
+        yield from (
+            _limits(queries[0], ", ".join(safe(query.query) for query in queries)) for queries in alike.values()
+        )
         return
     yield from _with_findings(report)
     yield _counts(report)
@@ -35,16 +40,27 @@ def told(report: Report) -> Iterator[RenderableType]:
         yield from _bad(status, [q for q in report.queries if q.status is status])
 
 
-def _limits(query: QueryResult) -> Text:
+def _limits(query: QueryResult, named: str) -> Text:
+    """What is the same of all queries that are `named`."""
     if query.status is Status.RAN:
-        return Text.assemble((f"{safe(query.query)} ran with limits: ", "yellow"), safe(query.reason))
+        return Text.assemble((f"{named} ran with limits: ", "yellow"), brief(query.reason))
     if query.status in (Status.UNSUPPORTED, Status.INVALID):
-        return Text.assemble((f"{safe(query.query)} is {query.status.value}: ", "bold yellow"), safe(query.reason))
+        return Text.assemble((f"{named} is {query.status.value}: ", "bold yellow"), safe(query.reason))
     ran, without = len(query.hosts_ran), len(query.hosts_not_evaluable)
     where = f"{ran} of {ran + without} hosts" if query.status is Status.PARTLY else "none of the hosts"
     return Text.assemble(
-        (f"{safe(query.query)} could run on {where}: ", "bold yellow"), safe(query.reason), " (unknown is not clean)"
+        (f"{named} could run on {where}: ", "bold yellow"), brief(query.reason), " (unknown is not clean)"
     )
+
+
+_PARTS = 4  # of a reason
+
+
+def brief(reason: str, where: str = "queries.csv with -o") -> str:
+    """What weighs most comes first in a reason; `where` all of it stands."""
+    parts = reason.split("; ")
+    more = f"; and {len(parts) - _PARTS} more ({where})" if len(parts) > _PARTS + 1 else ""
+    return safe("; ".join(parts[:_PARTS] if more else parts)) + more
 
 
 def _with_findings(report: Report) -> Iterator[Table | Text]:

@@ -40,12 +40,12 @@ def rows(frame: pl.DataFrame) -> pl.DataFrame:
 
 def query_table(queries: Iterable[QueryResult]) -> pl.DataFrame:
     """The columns of queries.csv."""
-    return pl.DataFrame([_query(q) for q in queries], schema=_QUERIES, orient="row")
+    return pl.DataFrame([_query(q) for q in queries], schema=QUERIES, orient="row")
 
 
 def problem_table(problems: Iterable[Problem]) -> pl.DataFrame:
     """The columns of problems.csv."""
-    return pl.DataFrame([_problem(p) for p in problems], schema=_PROBLEMS, orient="row")
+    return pl.DataFrame([_problem(p) for p in problems], schema=PROBLEMS, orient="row")
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
@@ -75,6 +75,11 @@ def harmless(frame: pl.DataFrame, exempt: Collection[str] = JSON_COLUMNS) -> pl.
     return frame.with_columns(safe_cells(frame[c]) for c in texts)
 
 
+def rearmed(text: pl.Expr) -> pl.Expr:
+    """A cell of a safe CSV without the quote that `safe_cells` has put before it."""
+    return pl.when(text.str.contains(f"^'+[{re.escape(_FORMULA)}]")).then(text.str.slice(1)).otherwise(text)
+
+
 def safe_cells(column: pl.Series) -> pl.Series:
     """A text column for spreadsheets: `safe`, and a quote before what would be run as a formula."""
     named = column.alias("text").to_frame()
@@ -84,13 +89,13 @@ def safe_cells(column: pl.Series) -> pl.Series:
         # In code point order: each character once, so no replacement touches another.
         found = sorted(hidden)
         text = text.str.replace_many(found, [visible(c) for c in found])
-    formula = text.str.contains(f"^[{re.escape(_FORMULA)}]")
+    formula = text.str.contains(f"^'*[{re.escape(_FORMULA)}]")  # with quotes before it: so that one more can be undone
     return named.select(pl.when(formula).then("'" + text).otherwise(text).alias(column.name))[:, 0]
 
 
-_QUERIES = {
-    **dict.fromkeys(("query", "title", "file", "status", "reason", "hosts_ran", "hosts_not_evaluable"), pl.String),
-    "findings": pl.Int64,
+QUERIES: Mapping[str, pl.DataType] = {
+    **dict.fromkeys(("query", "title", "file", "status", "reason", "hosts_ran", "hosts_not_evaluable"), pl.String()),
+    "findings": pl.Int64(),
 }
 
 
@@ -100,13 +105,13 @@ def _query(result: QueryResult) -> tuple[object, ...]:
     return (*said, *hosts, result.findings)
 
 
-_PROBLEMS = {
-    "source": pl.String,
-    "channel": pl.String,
-    "offset": pl.UInt64,
-    "record_id": pl.UInt64,
-    "kind": pl.String,
-    "reason": pl.String,
+PROBLEMS: Mapping[str, pl.DataType] = {
+    "source": pl.String(),
+    "channel": pl.String(),
+    "offset": pl.UInt64(),
+    "record_id": pl.UInt64(),
+    "kind": pl.String(),
+    "reason": pl.String(),
 }
 
 

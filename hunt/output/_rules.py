@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TextIO
 
+from hunt.coverage.named import one_of
 from hunt.model import ANY_CHANNEL, ANY_ID, Hunt, Need
 from hunt.output._safe import safe
 from hunt.registry import Query
@@ -70,7 +71,8 @@ def _plan(query: Query) -> Iterator[str]:
         yield "also reads, for findings and where there is any"
         yield from (f"  {_need(need)}" for need in more)
     for help_ in hunt.helps:
-        yield f"without event {help_.event_id} of {help_.channel}: {help_.without}"
+        kinds = (Need(*kind, frozenset()) for kind in (help_.event_type, *help_.others))
+        yield f"without {one_of(kinds)}: {help_.without}"
     for part in hunt.unknowns:
         yield f"counted: {part.said}"
     for limit in hunt.limits:

@@ -12,38 +12,21 @@ from pathlib import Path
 from typing import TextIO
 
 import polars as pl
-from rich.console import Console
 from rich.text import Text
 
 from hunt.errors import HuntError
 from hunt.model import Report
+from hunt.output._console import Page
+from hunt.output._deed import brief, unfolded
 from hunt.output._rows import tables
 from hunt.output._safe import safe
 from hunt.rules.model import labels
-from hunt.story.columns import ABSENT, COLUMNS, MORE, NONE
+from hunt.story.columns import ABSENT, COLUMNS, MORE, NONE, TITLES
 
 Row = Mapping[str, str]
 
 FINDINGS, STORY, MANIFEST = "findings.csv", "story.csv", "manifest.json"
 _LARGEST_CELL = (1 << 31) - 1  # characters; the csv module's default refuses long scripts
-
-_TITLES = {
-    "process": "The process",
-    "image": "Its image",
-    "target": "What it started, or had started",
-    "attached": "The Outlook that took over",
-    "ancestor": "Ancestors, its parent first",
-    "descendant": "Descendants",
-    "competitor": "Who else may have asked for it",
-    "logon": "The user's logon",
-    "network": "Connections, outside addresses first",
-    "dns": "Names asked for",
-    "file": "Files, mail and archives first",
-    "script": "PowerShell, scripts that name Outlook first",
-    "log": "Outlook, Office and COM at the time",
-    "other": "What else was found on this host and user within an hour",
-    "telemetry": "Limits",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +98,7 @@ def _sha256(path: Path) -> str:
 
 def write(told: Told, out: TextIO) -> None:
     """The finding, then its story step by step; what is not known stands where it would be."""
-    console = Console(file=out, highlight=False, markup=False)
+    console = Page(out)
     for line in (*_heading(told.finding), *_steps(told.rows)):
         console.print(line, soft_wrap=True)
 
@@ -133,9 +116,14 @@ def _heading(finding: Row) -> Iterator[Text]:
         remote = f", from another machine{' (' + said('source_ip') + ')' if said('source_ip') else ''}"
         asked = remote if said("locality") == "remote" else ""
         yield Text(f"  who asked for {said('target_image')}{asked} is not known", "yellow")
-    if said("reason"):
-        yield Text(f"  {said('reason')}")
-    if rules_own := labels(_json_texts(finding.get("evidence", ""))):
+    evidence = [safe(item) for item in _json_texts(finding.get("evidence", ""))]
+    reason, steps, left = unfolded(said("reason"), evidence)
+    if reason:
+        yield Text(f"  {reason}")
+    yield from (Text(f"  - {brief(step)}") for step in steps)
+    if left:
+        yield Text(f"  - and {left} more", "yellow")
+    if rules_own := labels(evidence):
         yield Text(f"  {safe(rules_own)}", "dim")
     if said("suppressed"):
         yield Text(f"  suppressed: {said('suppressed')}", "bold green")
@@ -155,7 +143,7 @@ def _steps(rows: tuple[Row, ...]) -> Iterator[Text]:
         yield Text("  no story is told of it: of very many findings, only of the most severe", "yellow")
     for step, group in groupby(rows, key=lambda row: row["step"]):
         yield Text("")
-        yield Text(_TITLES.get(step, safe(step)), "bold")
+        yield Text(TITLES.get(step, safe(step)), "bold")
         for row in group:
             yield _line(row)
 

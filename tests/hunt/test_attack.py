@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 from hunt import attack
 from hunt.attack import Cell, matrix
@@ -61,6 +62,14 @@ def test_a_query_says_what_it_needs_what_may_stand_in_and_what_it_tells_more_wit
         "  or, in their place, Security 4688\n"
         "  tells more with Microsoft-Windows-Sysmon/Operational 3, 10-13; Security 4624\n"
     )
+
+
+def test_of_what_may_stand_for_each_other_one_is_needed() -> None:
+    group = tuple(Need("Office365.UnifiedAudit", n, frozenset({"Operation"})) for n in (1, 2, 50))
+    lines = shown("table", replace(ONE, needs=(), instead=(), reads=(*ONE.reads, group[0]), any_of=(group,)))
+    assert "\n  needs any of Office365.UnifiedAudit 1-2, 50\n  tells more with Microsoft" in lines
+    (line,) = shown("jsonl", replace(ONE, any_of=(group,))).splitlines()
+    assert [need["event_id"] for need in json.loads(line)["any_of"][0]] == [1, 2, 50]
 
 
 def test_of_each_query_a_program_gets_an_object() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -17,8 +18,9 @@ from rich.cells import cell_len
 
 from hunt import coverage, findings, registry
 from hunt.findings import gather
-from hunt.model import Problem, Report
-from hunt.output import _rows, _safe, _summary, _terminal, safe, table
+from hunt.model import Problem, QueryResult, Report, Status
+from hunt.output import _deed, _rows, _safe, _summary, _terminal, safe, table
+from hunt.output._console import Page
 from hunt.output.csv import encode
 from queries.outlook_script_host import HUNT
 from tests.helpers import OUTLOOK, POWERSHELL, case, event, start
@@ -166,16 +168,58 @@ def test_a_table_says_who_started_what_and_which_query_was_blind() -> None:
 
 def test_a_table_says_who_did_what_where_no_process_is_told() -> None:
     told = dict.fromkeys(findings.COLUMNS) | {"pid": 5668, "action": "Set-Mailbox", "object": "bob" * 999}
-    (who, style), colon, what = _terminal._deed({**told, "actor": "S-1-5-21-1\x1b"})
+    (who, style), colon, what = _deed.deed({**told, "actor": "S-1-5-21-1\x1b"})
     assert (who, style, colon) == (r"S-1-5-21-1\x1b", "bold", ": ")
     assert what.startswith("Set-Mailbox: bobbob") and what.endswith("… (2997 characters)")
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_table_ends_with_counts_and_names_each_finding(width: int) -> None:
+    output = plain(shown(width, "a", "b", limited=True))
+    assert "2 findings: 2 medium; on 1 host; by grade: 2 direct" in output
+    assert len(re.findall(r"^ *[0-9a-f]{16} *$", output, re.MULTILINE)) == 2  # the ids
+    assert "after 1 s, direct, confidence " in output
+
+
+def test_no_color_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    coloured = re.compile(r"\x1b\[(?:[0-9]+;)*[34][0-7][;m]")
+    for value, expected in (("", True), ("1", False)):
+        monkeypatch.setenv("NO_COLOR", value)
+        out = Terminal()
+        table.write(report("a"), out)
+        assert bool(coloured.search(out.getvalue())) == expected
+
+
+def test_queries_that_are_limited_alike_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = "; ".join(f"part {number}" for number in range(9))
+    half = QueryResult("a\x1b", "", "", Status.PARTLY, reason, ("x",), ("y",), 0)
+    given = dataclasses.replace(report("a"), queries=(half, dataclasses.replace(half, query="b")))
+    monkeypatch.setenv("COLUMNS", "200")
+    out = io.StringIO()
+    _terminal.write(given, out)
+    (line,) = (line for line in out.getvalue().splitlines() if "could run on" in line)
+    assert line.startswith(
+        r"a\x1b, b could run on 1 of 2 hosts: part 0; part 1; part 2; part 3; and 5 more (queries.csv"
+    )
+    assert line.endswith("(unknown is not clean)")
+
+
+def test_a_name_after_a_hidden_character_is_whole() -> None:
+    assert _deed.name({"image": "C:\\a\x1bb.exe", "pid": 7}, "image", "pid") == r"a\x1bb.exe (7)"
 
 
 def test_a_table_says_what_a_rule_says_of_its_findings() -> None:
     row = dict.fromkeys(findings.COLUMNS) | {"reason": "A rule", "query": "x"}
     told = _terminal._what(row | {"evidence": '["recovered", "tag: a.b", "tag: c", "false positive: d \\u001b"]'})
-    assert told.plain.splitlines()[-1] == r"tags: a.b, c; false positives: d \x1b"
-    assert len(_terminal._what(row | {"evidence": '["recovered"]'}).plain.splitlines()) == 2
+    plain_row = _terminal._what(row | {"evidence": '["recovered"]'}).plain.splitlines()
+    assert [line for line in told.plain.splitlines() if line not in plain_row] == [
+        r"tags: a.b, c; false positives: d \x1b"
+    ]
 
 
 def test_a_table_without_findings_says_so() -> None:
@@ -287,6 +331,42 @@ def test_queries_and_problems_have_the_columns_of_the_contract() -> None:
     assert tables["problems"].columns == ["source", "channel", "offset", "record_id", "kind", "reason"]
     safe_problems = encode(tables["problems"]).decode().splitlines()
     assert safe_problems[1] == r"a\x1b.evtx,,7,9,record,'=odd\n"
+
+
+def test_who_closes_a_pipe_early_ends_it_as_with_other_output() -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):  # rich alone would exit with 1: findings at or above --fail-on
+        Page(Closed()).print("x")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "target", "said"),
+    [
+        (0.8, "a.exe", "after 0.8 s"),
+        (0.0, "a.exe", "after 0 s"),
+        (0.0, None, ""),
+        (180.25, None, "within 180.25 s"),
+        (10_561.0, None, "within 2 h 56 min"),
+        (1_000_000.0, None, "within 11 d 13 h"),
+        (725.0, "a.exe", "after 12 min 5 s"),
+        (None, "a.exe", ""),
+    ],
+)
+def test_how_long_it_took_is_told_in_few_words(seconds: float | None, target: str | None, said: str) -> None:
+    row = {"span_seconds": seconds, "target_image": target, "target_pid": None, "grade": None}
+    assert _deed.elapsed(row) == said
+
+
+def test_a_reason_that_tells_the_evidence_again_is_unfolded_without_loss() -> None:
+    steps = [f"2026-03-02T09:00:0{n}.000000Z did; {n}" for n in range(5)]
+    reason = "; ".join(("5 phases", *steps[:4], "and 7 more", "odd"))
+    assert _deed.unfolded(reason, steps) == ("5 phases; and 7 more; odd", steps, 0)
+    assert _deed.unfolded(reason.removesuffix("; odd"), steps) == ("5 phases", steps, 6)
+    assert _deed.unfolded(f"a; {steps[0]}", steps) == (f"a; {steps[0]}", [], 0)
+    assert _deed.brief(steps[0]) == "2026-03-02 09:00:00 did; 0"
 
 
 def test_the_summary_counts_with_the_right_word() -> None:
