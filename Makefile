@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test lint bench samples docs bundle clean
+.PHONY: run test lint bench samples docs pictures bundle clean
 
 run: $(VENV)/installed
 	$(BIN)/hunt run samples/logs
@@ -25,6 +25,10 @@ samples: $(VENV)/installed-tests
 
 docs: $(VENV)/installed
 	$(BIN)/python contrib/docs.py
+
+# docs/terminal.svg and docs/report.png, out of a sample.
+pictures: $(VENV)/installed-tests
+	$(BIN)/python -m contrib.pictures
 
 # For laptops without network: dist/evtx-hunt-SYSTEM-pyVERSION.zip; see contrib/bundle.py for one system or version.
 bundle: $(VENV)/installed

@@ -47,7 +47,10 @@ def _one(query: Query) -> Iterator[str]:
     yield f"## {hunt.id}"
     on_request = "; only if named (`-q`)" if registry.on_request(hunt.id) else ""
     yield f"\n{hunt.title}. Severity {hunt.severity}, risk {hunt.risk_score}; {', '.join(hunt.attack)}{on_request}."
-    yield f"\nNeeds: {_needs(hunt.needs or hunt.instead)}." if hunt.needs or hunt.instead else ""
+    needs = [_needs(hunt.needs or hunt.instead)] if hunt.needs or hunt.instead else []
+    needs += [f"{'any of ' * (len(group) > 1)}{_needs(group)}" for group in hunt.any_of]
+    if needs:
+        yield f"\nNeeds: {'; and '.join(needs)}."
     text = _LABEL.sub(r"**\1:**", hunt.doc)
     for block in re.split(r"\n(?=\*\*)|\n\n", text):
         yield "\n" + _LINK.sub(r"<\g<0>>", " ".join(block.split()))

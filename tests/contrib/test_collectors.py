@@ -8,7 +8,7 @@ from uuid import UUID
 
 import yaml
 
-from hunt.cli import main
+from hunt.commands.run import run
 from tests.helpers import ROOT
 
 KAPE = ROOT / "contrib" / "kape" / "EvtxHunt.mkape"
@@ -16,7 +16,7 @@ VELOCIRAPTOR = ROOT / "contrib" / "velociraptor" / "Custom.Server.EvtxHunt.yaml"
 
 
 def options() -> set[str]:
-    return {name for parameter in main.commands["run"].params for name in parameter.opts}
+    return {name for parameter in run.params for name in parameter.opts}
 
 
 def parsed(path: Any) -> dict[str, Any]:
