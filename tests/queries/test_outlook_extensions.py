@@ -400,11 +400,16 @@ def test_a_start_that_sysmon_left_out_is_found_in_the_security_log() -> None:
 # All of them.
 
 
-_OF_OUTLOOK = [query for query in queries() if query.hunt.id.startswith("outlook-") and query.file.endswith(".py")]
+_OF_STARTS = {
+    "outlook-script-host", "outlook-com-activation", "outlook-com-longlived", "outlook-renamed-script-host",
+    "outlook-unusual-requester",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("query", _OF_OUTLOOK, ids=lambda query: query.hunt.id)
-def test_every_hunt_says_what_it_looks_for_what_looks_alike_and_when_it_is_blind(query: Any) -> None:
+@pytest.mark.parametrize(
+    "query", [query for query in queries() if query.hunt.id in _OF_STARTS], ids=lambda query: query.hunt.id
+)
+def test_every_hunt_on_starts_says_what_it_can_not_tell_without(query: Any) -> None:
     assert {need.event_type.event_id for need in query.hunt.needs} == {1}
     assert {(h.channel, h.event_id) for h in query.hunt.helps} >= {
         (SYSMON, 5),
