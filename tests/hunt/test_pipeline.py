@@ -253,7 +253,9 @@ def test_the_damaged_samples_give_what_can_be_saved_and_name_the_rest(samples: P
 
 
 def test_every_event_of_a_finding_leads_back_to_its_record(samples: Path) -> None:
-    report = run(samples / "logs")
+    names = ("collection-local", "exchange-admin", "forwarded", "long-log", "overlap-live", "security-only")
+    report = run(*(samples / "logs" / f"{name}.evtx" for name in names))
+    assert {place["path"] for row in report.events["sources"] for place in row} == {f"{name}.evtx" for name in names}
     for row in report.events.iter_rows(named=True):
         fields = json.loads(row["fields"])
         assert fields.keys() - {"provider", "logged"}
