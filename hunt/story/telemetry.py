@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from hunt import logons, schema
+from hunt.coverage.configured import family
 from hunt.events import Events
 from hunt.lineage.needs import POWERSHELL
 from hunt.model import SYSMON
@@ -50,6 +51,7 @@ def telemetry(
     """
     logs = _logs(case)
     counted = _census(case)
+    spans = spans.join(_organisations(logs), on="host_key", how="anti", maintain_order="left")
     parts = []
     for each in _TELEMETRY:
         shown = replace(each, channels=tuple(filter(shows, each.channels)))
@@ -73,6 +75,12 @@ def _census(case: Events) -> pl.DataFrame:
 
 def _logs(case: Events) -> pl.DataFrame:
     return _census(case).group_by("host_key", "key").agg(pl.col("begin").min(), pl.col("end").max())
+
+
+def _organisations(logs: pl.DataFrame) -> pl.DataFrame:
+    """host_key of those that have a cloud's audit records alone: no computers, which lack no log of one."""
+    cloud = pl.Series([key for key in logs["key"].unique() if family(key)], dtype=pl.String)
+    return logs.group_by("host_key").agg(pl.col("key").is_in(cloud.implode()).all().alias("_")).filter("_")
 
 
 def _of(

@@ -527,3 +527,13 @@ def test_stories_do_not_depend_on_the_order_of_evidence() -> None:
     one = tell(rows, finding(process, outlook))
     other = tell(rows[::-1], finding(process, outlook))
     assert one.equals(other)
+
+
+def test_an_organisation_of_a_cloud_is_no_computer_that_lacks_logs() -> None:
+    there = event(50, channel="Office365.UnifiedAudit", provider="Exchange", host="tenant")
+    row = {"query": "mail-audit-mass-access", "severity": "medium", "finding_id": "f1", "host": "tenant"}
+    row |= {"start": at(0), "end": at(1)}
+    told = tell([there], row)
+    assert told.filter(pl.col("status").is_in(["none", "absent"])).height == 0
+    both = tell([there, start(OUTLOOK, 0, host="tenant")], row)
+    assert texts(both, "logon", "absent")
