@@ -109,14 +109,19 @@ def told(rows: pl.LazyFrame, what: pl.Expr, object_: pl.Expr, action: pl.Expr, *
     return rows.select("host", "user", *(value.alias(name) for name, value in own.items()))
 
 
-def signs_and_client() -> pl.Expr:
+def told_together(
+    rows: pl.LazyFrame, what: pl.Expr, object_: pl.Expr, action: pl.Expr, **others: pl.Expr
+) -> pl.LazyFrame:
+    """As `told`, out of rows of many records each, which have `start`, `end` and `events`."""
+    span = {"start": pl.col("start"), "end": pl.col("end"), "span_seconds": seconds(pl.col("end") - pl.col("start"))}
+    own = {**span, "evidence": _signs_and_client(), "events": pl.col("events")}
+    return told(rows, what, object_, action, **own, **others)
+
+
+def _signs_and_client() -> pl.Expr:
     """The signs, and by what the client is known."""
     client = [pl.format(f"{name} {{}}", pl.col(name).str.slice(0, 200)) for name in ("client", "app", "session")]
     return pl.concat_list(pl.col("signs"), *client).list.drop_nulls().cast(TEXTS)
-
-
-def span() -> pl.Expr:
-    return seconds(pl.col("end") - pl.col("start"))
 
 
 def addresses(case: Case, needs: Sequence[Need], apart_h: float = 24) -> pl.LazyFrame:

@@ -24,7 +24,7 @@ from hunt import audit
 from hunt.findings import NAMED
 from hunt.model import Case, Hunt, Severity
 
-from ._audit import MANY_EVENTS, MORE, addresses, is_fresh, signs_and_client, span, told
+from ._audit import MANY_EVENTS, MORE, addresses, is_fresh, told_together
 from ._audit_mails import ALSO, NEED, PATHS, SYNCED, accesses
 from ._exchange import Sign, weighed
 
@@ -73,16 +73,11 @@ def find(case: Case) -> pl.LazyFrame:
         pl.col("box").fill_null("a mailbox"),
         pl.when(named != "").then(named).otherwise(pl.lit("which, the records do not tell")),
     )
-    return told(
+    return told_together(
         weighed(told_of, 0, signs),
         what,
         pl.coalesce("mailbox", "box"),
         pl.lit("MailItemsAccessed"),
-        start=pl.col("start"),
-        end=pl.col("end"),
-        span_seconds=span(),
-        evidence=signs_and_client(),
-        events=pl.col("events"),
     )
 
 

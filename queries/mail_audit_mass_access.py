@@ -30,7 +30,7 @@ from hunt import audit
 from hunt.findings import NAMED
 from hunt.model import Case, Hunt, Severity
 
-from ._audit import MANY_EVENTS, MORE, addresses, is_familiar, is_fresh, signs_and_client, span, told, window
+from ._audit import MANY_EVENTS, MORE, addresses, is_familiar, is_fresh, told_together, window
 from ._audit_mails import ALSO, GROUP, NEED, accesses, bursts, mails, sizes
 from ._exchange import Sign, weighed
 
@@ -117,17 +117,12 @@ def _told(case: Case, listed: pl.DataFrame, many: int, within: int) -> pl.LazyFr
         pl.lit(f"{within / 1e9:g}"),
     )
     judged = weighed(grouped, base, signs)
-    return told(
+    return told_together(
         judged,
         what,
         pl.coalesce("mailbox", "box"),
         pl.lit("MailItemsAccessed"),
-        start=pl.col("start"),
-        end=pl.col("end"),
-        span_seconds=span(),
         source_ip=pl.when(pl.col("addresses").list.len() > 0).then(pl.col("addresses").list.head(20).list.join(", ")),
-        evidence=signs_and_client(),
-        events=pl.col("events"),
     )
 
 

@@ -24,7 +24,7 @@ from hunt import audit
 from hunt.findings import NAMED
 from hunt.model import Case, Hunt, Severity
 
-from ._audit import MANY_EVENTS, MORE, addresses, is_fresh, signs_and_client, span, told, window
+from ._audit import MANY_EVENTS, MORE, addresses, is_fresh, told_together, window
 from ._audit_mails import bursts
 from ._exchange import Sign, weighed
 
@@ -92,16 +92,11 @@ def _told(marked: pl.DataFrame, by: tuple[str, ...], base: int) -> pl.LazyFrame:
         .then(pl.format("{} mails sent in a burst, {} of them within one window", "records", "peak"))
         .otherwise(pl.format("sent in the name of {}: {}", pl.col("box").fill_null("another"), "records"))
     )
-    return told(
+    return told_together(
         weighed(rows, base, signs),
         what,
         pl.col("box"),
         pl.col("operation"),
-        start=pl.col("start"),
-        end=pl.col("end"),
-        span_seconds=span(),
-        evidence=signs_and_client(),
-        events=pl.col("events"),
     )
 
 
