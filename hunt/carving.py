@@ -47,8 +47,6 @@ def carve(raw: Sequence[Path], logs: Collection, out: Path, jobs: int = 1, watch
         for batch in found.batches():
             target.add(batch)
             types |= {kind: frame.height for kind, frame in batch.frames.items()}
-    told = tuple(
-        sorted((*logs.problems, *problems), key=lambda p: (p.source, p.offset or 0, p.record_id or 0, p.reason))
-    )
+    told = tuple(sorted((*logs.problems, *problems), key=lambda problem: problem.place))
     _files.write_problems(told, out)
     return Carved(types, carved - target.rows, tallies, told)

@@ -79,6 +79,11 @@ class Problem:
     record_id: int | None = None
     size: int | None = None  # bytes that were not read on its account; None: unknown, or told by another problem
 
+    @property
+    def place(self) -> tuple[str, int, int, str]:
+        """By what problems are sorted."""
+        return self.source, self.offset or 0, self.record_id or 0, self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

@@ -143,7 +143,7 @@ def _report(
             clock.done("story")
         results = [turns.judge(result) for result in results]
         counted = [*filters.count_hidden(coverage.count(results, shown), hidden, request.filters.named())]
-        unread = tuple(sorted((*collected.problems, *problems, *guard.problems), key=_place))
+        unread = tuple(sorted((*collected.problems, *problems, *guard.problems), key=lambda problem: problem.place))
         unknown = [*coverage.unknown(events, queries)]
         counted = [*coverage.with_unknown(counted, queries, unknown)]
         unusable = chosen.results(events.hosts())
@@ -248,7 +248,9 @@ def cover(request: Request, watcher: Watcher | None = None) -> Covered:
             with guard.stop.whole():
                 reading = Reading(seen.wants(), request.jobs, request.slack)
                 tallies, problems = read(collected, reading, seen.before(take), watcher, guard)
-                unread = tuple(sorted((*collected.problems, *problems, *guard.problems), key=_place))
+                unread = tuple(
+                    sorted((*collected.problems, *problems, *guard.problems), key=lambda problem: problem.place)
+                )
                 results = coverage.evaluate_all(events, seen, queries)
                 unknown = [*coverage.unknown(few, queries)]
                 unusable = chosen.results(events.hosts())
@@ -338,7 +340,3 @@ class _Turns:
 
 def _channels(events: Events) -> list[str]:
     return sorted(events.census()["channel"].drop_nulls().unique())
-
-
-def _place(problem: Problem) -> tuple[str, int, int, str]:
-    return problem.source, problem.offset or 0, problem.record_id or 0, problem.reason

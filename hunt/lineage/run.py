@@ -70,7 +70,7 @@ def trace(request: Request, watcher: Watcher | None = None) -> Traced:
                 lineage.height - shown.height,
                 coverage.evaluate(events, seen, Query(HUNT, "")),
                 tallies,
-                tuple(sorted(unread, key=lambda p: (p.source, p.offset or 0, p.record_id or 0, p.reason))),
+                tuple(sorted(unread, key=lambda problem: problem.place)),
                 events.hosts(),
                 guard.stop.requested,
                 tuple(guard.unread),
