@@ -12,15 +12,13 @@ from pathlib import Path
 from hunt import attack, registry
 from hunt.model import Need
 from hunt.registry import Query
+from hunt.report import advice
 
 PATH = Path(__file__).resolve().parent.parent / "docs" / "queries.md"
 _BEGIN = """# The queries
 
 Written by `make docs` from the queries themselves. `hunt show QUERY` prints the same; `hunt queries` what each needs.
 """
-_LABELS = ("Why it matters", "Looks alike, is harmless", "Looks alike", "Blind when", "How", "Next", "See", "Level",
-           "Status", "Tags", "Author", "Licence", "Asks")  # fmt: skip
-_LABEL = re.compile(rf"^({'|'.join(_LABELS)}):(?=[ \n])", re.MULTILINE)
 _LINK = re.compile(r"(?<![<(])\bhttps?://[^\s,]+")
 
 
@@ -51,7 +49,7 @@ def _one(query: Query) -> Iterator[str]:
     needs += [f"{'any of ' * (len(group) > 1)}{_needs(group)}" for group in hunt.any_of]
     if needs:
         yield f"\nNeeds: {'; and '.join(needs)}."
-    text = _LABEL.sub(r"**\1:**", hunt.doc)
+    text = advice.LABEL.sub(r"**\1:**", hunt.doc)
     for block in re.split(r"\n(?=\*\*)|\n\n", text):
         yield "\n" + _LINK.sub(r"<\g<0>>", " ".join(block.split()))
 

@@ -33,7 +33,7 @@ def printing() -> Iterator[TextIO]:
 
 def drop_stdout() -> None:
     """So that leaving does not fail again."""
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - as long as we live
 
 
 def check_out(out: Path | None, evidence: tuple[Path, ...], folder: bool = True, ours: str | None = None) -> None:
@@ -45,7 +45,7 @@ def check_out(out: Path | None, evidence: tuple[Path, ...], folder: bool = True,
     if folder and out.exists() and not out.is_dir():
         raise HuntError(f"{out}: is a file; -o names a folder")
     # Path.exists raises where nobody may look.
-    if out.exists() and any(os.path.exists(path) and path.samefile(out) for path in evidence):  # noqa: PTH110
+    if out.exists() and any(os.path.exists(path) and path.samefile(out) for path in evidence):  # noqa: PTH110 - so
         raise HuntError(f"{out}: is evidence; results are never written into it")
 
 

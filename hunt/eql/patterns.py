@@ -16,6 +16,7 @@ import polars as pl
 from hunt.eql import lucene
 from hunt.eql.literals import unsupported
 from hunt.eql.syntax import Place
+from hunt.rules.model import RuleError
 
 _TOGETHER = 50  # patterns in one regular expression
 _ESCAPED = re.compile(r"[\\.+*?()|\[\]{}^$#&\-~/]")
@@ -139,7 +140,7 @@ def _joined(shapes: Sequence[str], place: Place) -> Iterator[str]:
         together = "|".join(f"(?:{shape})" for shape in some)
         try:
             yield checked(together, place)
-        except Exception:
+        except RuleError:
             if len(some) == 1:
                 raise
             yield from (checked(shape, place) for shape in some)

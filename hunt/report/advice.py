@@ -23,14 +23,14 @@ _LABELS = {
     "Licence": "Licence",
     "Asks": "What it asks",
 }
-_BEGIN = re.compile(rf"^({'|'.join(map(re.escape, _LABELS))}):[ \n]", re.MULTILINE)
+LABEL = re.compile(rf"^({'|'.join(map(re.escape, _LABELS))}):(?=[ \n])", re.MULTILINE)
 ABOUT = "What it finds"
 _ORDER = ("What to do next", ABOUT, *dict.fromkeys(label for label in _LABELS.values() if label != "What to do next"))
 
 
 def paragraphs(doc: str) -> list[tuple[str, str]]:
     """(label, text) in the order in which a reader of a finding wants them; lines of a paragraph are joined."""
-    parts = _BEGIN.split(doc.strip())
+    parts = LABEL.split(doc.strip())
     found: Mapping[str, list[str]] = {label: [] for label in _ORDER}
     found[ABOUT].append(parts[0])
     for label, text in zip(parts[1::2], parts[2::2], strict=True):
