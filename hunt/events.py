@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -24,7 +24,8 @@ class Events:
         self._ready: dict[tuple[str, int], pl.DataFrame] = {}
         self._census: list[pl.DataFrame] = []
         self._recovered: list[pl.DataFrame] = []
-        self._met: dict[bool, pl.DataFrame] = {}
+        self._met: dict[bool, Mapping[tuple[str, int], Sequence[str]]] = {}
+        self._hosts: dict[tuple[str, int, bool], tuple[str, ...]] = {}
         self._expected: dict[tuple[str, int], set[str]] = {}
         self._processes: pl.DataFrame | None = None
         self._requesters: Requesters | None = None
@@ -48,6 +49,7 @@ class Events:
     def count(self, batch: Batch) -> None:
         """Take in which events there are, without the events."""
         self._met.clear()
+        self._hosts.clear()
         self._census.append(batch.census)
         for frame in batch.frames.values():
             if frame["recovered"].any():  # stale records are in no census
@@ -109,22 +111,25 @@ class Events:
 
         `live`: not those that have recovered ones alone. A kind of ANY_ID stands for all of its channel.
         """
-        met = self._of_hosts(live)
-        if kind:
-            channel, event_id = kind.key
-            if channel != ANY_CHANNEL:
-                met = met.filter(pl.col("channel") == channel)
-            if event_id != ANY_ID:
-                met = met.filter(event_id=event_id)
-        firsts = met.group_by(pl.col("host").str.to_lowercase().alias("key")).agg(pl.col("host").min())
-        return tuple(firsts.sort("key")["host"])
+        channel, event_id = kind.key if kind else (ANY_CHANNEL, ANY_ID)
+        asked = channel, event_id, live
+        if asked not in self._hosts:
+            kinds = self._of_hosts(live).items()
+            met = (h for (c, i), h in kinds if channel in (c, ANY_CHANNEL) and event_id in (i, ANY_ID))
+            firsts: dict[str, str] = {}
+            for host in sorted(set().union(*met)):
+                firsts.setdefault(host.lower(), host)
+            self._hosts[asked] = tuple(firsts[key] for key in sorted(firsts))
+        return self._hosts[asked]
 
-    def _of_hosts(self, live: bool) -> pl.DataFrame:
-        """Which host has events of which channel, in lower case, and id, each once: asked for often."""
+    def _of_hosts(self, live: bool) -> Mapping[tuple[str, int], Sequence[str]]:
+        """Which hosts have events of which channel, in lower case, and id: asked for often."""
         if live not in self._met:
             counted = self.census().select("host", "channel", "event_id")
             met = pl.concat([counted, *([] if live else self._recovered)]).drop_nulls("host")
-            self._met[live] = met.with_columns(pl.col("channel").fill_null("").str.to_lowercase()).unique()
+            kind = pl.col("channel").fill_null("").str.to_lowercase(), pl.col("event_id")
+            kinds = met.group_by(*kind).agg(pl.col("host").unique())
+            self._met[live] = {(channel, event_id): hosts for channel, event_id, hosts in kinds.iter_rows()}
         return self._met[live]
 
     def unparsed(self) -> int:
