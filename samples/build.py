@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+@cache
 def scenarios() -> list[Scenario]:
     """All scenarios, by file name."""
     return [load(path) for path in sorted((HERE / "scenarios").glob("*.yml"), key=lambda path: path.name)]

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
+from samples import safe_yaml
 
 HERE = Path(__file__).parent
 _MINUTE = timedelta(minutes=1)
@@ -20,7 +20,7 @@ Record = dict[str, Any]
 
 def scenarios() -> list[dict[str, Any]]:
     """What exports.yml holds: one export each."""
-    return list(yaml.safe_load((HERE / "exports.yml").read_text(encoding="utf-8")))
+    return list(safe_yaml.read(HERE / "exports.yml"))
 
 
 def build(loaded: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:

@@ -31,6 +31,7 @@ import yaml
 from samples import exchange, security, values
 from samples.event import Event, UserData
 from samples.evtx_writer import log_bytes, numbered
+from samples.safe_yaml import LOADER
 from samples.sysmon import field_names, sysmon_event, sysmon_process
 from samples.values import Value, to_filetime
 
@@ -59,7 +60,7 @@ _TAGS: dict[str, Callable[[str], Value]] = {
 _OF_PROCESS = ("ProcessGuid", "ProcessId", "Image", "User")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(LOADER):  # type: ignore[misc]  # one of two
     """Safe YAML with the tags above, and with times left as text: their 100 ns don't fit a datetime."""
 
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
+# Tests run on all processors: Polars' own threads would fight with them over thousands of small frames, which costs a
+# sixth of all time. That threads change nothing has a test of its own (tests/hunt/test_threads.py).
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")  # read once, when Polars is imported
+
 from pathlib import Path
 from typing import cast
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import polars as pl
 import pytest
-import yaml
 
 from hunt import coverage, pipeline, pulse, registry
 from hunt.errors import EvidenceError, QueryError
 from hunt.model import Batch, Evidence, Problem, Reading, Report, Settings, Status
 from hunt.watcher import Watcher
+from samples import safe_yaml
 from samples.evtx_writer import Event, log_bytes, sysmon_event, sysmon_process, write_log
 from tests.helpers import OUTLOOK
 
@@ -200,7 +200,7 @@ def test_where_the_evidence_lies_changes_no_finding(tmp_path: Path) -> None:
 
 
 def _expected(samples: Path, folder: str) -> dict[str, Any]:
-    everything = yaml.safe_load((samples / "expected.yml").read_text(encoding="utf-8"))
+    everything = safe_yaml.read(samples / "expected.yml")
     return {name: entry for name, entry in everything.items() if name.startswith(f"{folder}/")}
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
 from hunt import schema
 from hunt.findings import FOUND, finding_id
@@ -17,6 +16,7 @@ from hunt.model import SYSMON, Status
 from hunt.pipeline import Request, cover
 from hunt.pipeline import run as run_pipeline
 from hunt.registry import select
+from samples import safe_yaml
 from tests.helpers import T0, Row, case, event, moment
 
 HOUR = 3600
@@ -252,7 +252,7 @@ def test_chains_are_looked_for_after_all_others() -> None:
 
 
 def _promised(samples: Path, *logs: str) -> list[tuple[str, int]]:
-    expected = yaml.safe_load((samples / "expected.yml").read_text(encoding="utf-8"))
+    expected = safe_yaml.read(samples / "expected.yml")
     told = [f for log in logs for f in expected[f"logs/{log}.evtx"]["findings"] if f["query"] == "collection-chain"]
     return sorted((f["host"], f["record"]) for f in told)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from samples import safe_yaml
 from samples.build import HERE, build, main, scenarios
 from samples.evtx_writer import Event
 from samples.scenario import Log
@@ -16,7 +16,7 @@ from samples.values import to_filetime, unix_second
 
 MAX_TOTAL = 3_500_000  # bytes of committed logs
 LOGS = [log for scenario in scenarios() for log in scenario.logs]
-EXPECTED: dict[str, Any] = yaml.safe_load((HERE / "expected.yml").read_text(encoding="utf-8"))
+EXPECTED: dict[str, Any] = safe_yaml.read(HERE / "expected.yml")
 AUDITED = {"SRV-AUDIT.contoso.example", "SRV-BARE.contoso.example"}  # without Sysmon: no GUIDs to join by
 SCRIPT_HOSTS = {"rundll32", "mshta", "powershell", "pwsh", "cmd", "regsvr32", "cscript", "wscript"}
 
