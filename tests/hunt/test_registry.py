@@ -6,6 +6,7 @@ import ast
 import io
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,7 @@ import pytest
 from hunt import findings, registry, schema
 from hunt.errors import QueryError
 from hunt.events import Events
-from hunt.model import SYSMON, Parser, Report, Severity
+from hunt.model import SYSMON, Batch, EventType, Parser, Report, Severity
 from hunt.registry import Query
 from samples.evtx_writer import log_bytes, sysmon_process
 from tests.helpers import OUTLOOK, ROOT, batch, case, event
@@ -89,14 +90,18 @@ def test_a_query_finds_nothing_in_nothing_and_returns_what_a_hunt_returns(query:
 def test_a_query_names_every_column_it_reads(query: Query) -> None:
     """With just these columns and those of every frame it still runs, on an event of each kind that it names."""
     bare = Events(query.hunt.wanted)
-    for need in query.hunt.wanted:
-        kind = need.event_type
-        bare.add(batch(event(kind.event_id, channel=kind.channel)))
+    for kind in {need.event_type.key: need.event_type for need in query.hunt.wanted}.values():
+        bare.add(_bare(kind))
         named = {name for other in query.hunt.wanted if other.event_type.key == kind.key for name in other.columns}
         assert set(bare.frame(*kind).collect_schema()) <= {*schema.CORE, *schema.SYSTEM, "sources", *named}
     query.hunt.find(bare).collect()
     for part in query.hunt.unknowns:
         part.counts(bare).collect()
+
+
+@cache
+def _bare(kind: EventType) -> Batch:
+    return batch(event(kind.event_id, channel=kind.channel))
 
 
 @pytest.mark.parametrize("name", registry.formats())
