@@ -23,7 +23,7 @@ function findingTable(id, name, caption, rows) {
     order: [[0, "desc"], [1, "asc"]],
     columns: [
       { title: "Severity", text: (f) => f.severity, number: (f) => rankOf.get(f.severity), node: (f) => severityMark(f.severity) },
-      { title: "When (UTC)", text: (f) => moment(f.end ?? f.start), node: (f) => el("span", { class: "when" }, moment(f.end ?? f.start)), style: "wide-only" },
+      { title: "When (UTC)", text: (f) => moment(f.start ?? f.end), node: (f) => el("span", { class: "when" }, moment(f.start ?? f.end)), style: "wide-only" },
       { title: "What", text: deed, node: what, style: "what" },
       { title: "Grade", text: (f) => f.grade, number: (f) => gradeRank.get(f.grade), node: (f) => el("span", { title: own(GRADES, f.grade) }, f.grade ?? ""), style: "wide-only" },
       { title: "Host, user", text: (f) => [f.host, f.user].filter(Boolean).join(", "), node: where, style: "wide-only" },
