@@ -90,8 +90,16 @@ class Allowlist:
         A finding whose requester is not known, on another machine, ambiguous or a guess (grade E, F) is not marked:
         somebody else may be meant.
         """
+        self.begin()
+        return self.mark_more(findings, case)
+
+    def begin(self) -> None:
+        """Forget what was counted."""
         self.counts.clear()
         self.kept.clear()
+
+    def mark_more(self, findings: pl.DataFrame, case: Case) -> pl.DataFrame:
+        """As `mark`, of other findings: what was counted goes on."""
         if not findings.height or not self._valid():
             return findings
         unknown = pl.Series([None], dtype=pl.String).new_from_index(0, findings.height)
@@ -103,8 +111,8 @@ class Allowlist:
         for entry in self._valid():
             matching = keyed.select(_matching(entry))[:, 0] & reasons.is_null()
             marked = matching & ~unsure
-            self.counts[entry.number] = int(marked.sum())
-            self.kept[entry.number] = int((matching & unsure).sum())
+            self.counts[entry.number] += int(marked.sum())
+            self.kept[entry.number] += int((matching & unsure).sum())
             told = pl.when(marked).then(pl.lit(entry.reason)).otherwise("suppressed").alias("suppressed")
             reasons = reasons.to_frame().select(told)["suppressed"]
         return findings.with_columns(reasons)

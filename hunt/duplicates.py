@@ -7,11 +7,14 @@ taken for another one would be lost.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+
+from hunt.arrays import series
 
 SOURCES = pl.List(pl.Struct({"path": pl.String, "offset": pl.UInt64}))
 
@@ -21,6 +24,8 @@ SOURCES = pl.List(pl.Struct({"path": pl.String, "offset": pl.UInt64}))
 _APART = frozenset({"source", "offset", "record_number", "recovered", "channel", "host", "time", "logged"})
 _TICK = 1_000_000  # ns: of seven decimals, evtx_dump prints six and winlogbeat's @timestamp three
 _RENDERED = "RenderingInfo."
+
+_AS_IT_IS = pl.CompatLevel.newest()  # texts are not copied
 
 Rows = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
@@ -33,11 +38,21 @@ def once(frame: pl.DataFrame) -> pl.DataFrame:
     and of those with fewer decimals none: with record ids times are equal that are so to the millisecond. `sources` has
     the live ones first. Without record ids, as in some text exports, events of one source are never copies of each
     other: they may well have happened twice.
+
+    A frame may have `sources` already: then a row stands for as many live copies, with a record id, as it tells places,
+    by path and offset, of which its own is the first; null: for itself alone.
     """
-    first = _first_copies(frame)
+    bare = frame.drop("sources", strict=False)
+    first = _first_copies(bare)
     kept = np.flatnonzero(first == np.arange(frame.height))
-    left = frame if kept.size == frame.height else frame.filter(first == np.arange(frame.height))
-    return left.with_columns(_sources(frame, first, kept))
+    left = bare if kept.size == frame.height else bare.filter(first == np.arange(frame.height))
+    return left.with_columns(places(frame, first, kept))
+
+
+def places(frame: pl.DataFrame, first: Rows, kept: Rows) -> pl.Series:
+    """`sources` of the rows that are kept: where they and their copies stand. `first`: for each row the one kept."""
+    several = "sources" in frame.columns and frame["sources"].null_count() < frame.height
+    return (_united if several else _sources)(frame, first, kept)
 
 
 def _first_copies(frame: pl.DataFrame) -> Rows:
@@ -97,6 +112,11 @@ def _classes(part: pl.DataFrame, columns: Sequence[pl.Series], order: Rows) -> R
     return found
 
 
+def equal(frame: pl.DataFrame, columns: Sequence[pl.Series]) -> Rows:
+    """For each row of a frame the first that is equal to it in all of these columns; rows have record ids."""
+    return _classes(frame, columns, np.arange(frame.height))
+
+
 def _by_value(columns: Sequence[pl.Series], found: Rows, rows: Rows) -> None:
     """Equal rows among those whose hashes are alike though their values are not: slow, and hardly ever needed."""
     values = pl.DataFrame([column.gather(rows).alias(str(n)) for n, column in enumerate(columns)])
@@ -136,9 +156,45 @@ def _sources(frame: pl.DataFrame, first: Rows, kept: Rows) -> pl.Series:
         counts = np.bincount(first, minlength=frame.height)[kept]
     else:
         order, counts = np.arange(frame.height), np.ones(kept.size, np.int64)
-    places = frame.select(path=pl.col("source").gather(order), offset=pl.col("offset").gather(order)).to_struct()
+    return _lists(frame.select(path=pl.col("source").gather(order), offset=pl.col("offset").gather(order)), counts)
+
+
+def _lists(places: pl.DataFrame, counts: npt.NDArray[Any]) -> pl.Series:
+    """SOURCES of rows that stand in so many places each, one row after the other."""
     ends = np.concatenate([[0], np.cumsum(counts)])
-    lists = pa.LargeListArray.from_arrays(pa.array(ends, pa.int64()), places.to_arrow())
-    found = pl.from_arrow(lists)
-    assert isinstance(found, pl.Series)
-    return found.cast(SOURCES).alias("sources")
+    lists = pa.LargeListArray.from_arrays(
+        pa.array(ends, pa.int64()), places.to_struct().to_arrow(compat_level=_AS_IT_IS)
+    )
+    return series(lists).cast(SOURCES).alias("sources")
+
+
+def _united(frame: pl.DataFrame, first: Rows, kept: Rows) -> pl.Series:
+    """As `_sources`, of rows that tell of several places themselves."""
+    order = np.arange(frame.height)
+    if kept.size < frame.height:
+        order = _live_first(frame)
+        order = order[np.argsort(first[order], kind="stable")]
+    lists = frame["sources"].gather(order)
+    counts = lists.list.len().fill_null(1).clip(1).to_numpy()
+    found = lists.explode().struct.unnest()
+    alone = found["path"].is_null()
+    rows = np.repeat(order, counts) if alone.any() or kept.size < frame.height else order  # of each place
+    if alone.any():
+        own = frame.select(path=pl.col("source").gather(rows), offset=pl.col("offset").gather(rows))
+        each = (pl.when(alone).then(own[name]).otherwise(name).alias(name) for name in ("path", "offset"))
+        found = found.with_columns(each)
+    if kept.size < frame.height and not _follow(found, counts, first[order], frame["recovered"].gather(order)):
+        groups = found.with_columns(first=pl.Series(first[rows]), recovered=frame["recovered"].gather(rows))
+        found = groups.sort("first", "recovered", "path", "offset", maintain_order=True).select("path", "offset")
+    sizes = np.bincount(first[order], weights=counts, minlength=frame.height)[kept].astype(np.int64)
+    return _lists(found, sizes)
+
+
+def _follow(places: pl.DataFrame, counts: Rows, first: Rows, recovered: pl.Series) -> bool:
+    """Whether each row's places come after those of the row before it, if both stand for the same and are live."""
+    ends = np.cumsum(counts)
+    begin, last = places[ends - counts], places[ends - 1].select(pl.all().shift())
+    path, offset = begin["path"], begin["offset"]
+    later = (path > last["path"]) | ((path == last["path"]) & (offset >= last["offset"]))
+    other = pl.Series(np.append(True, first[1:] != first[:-1])) | (recovered != recovered.shift())
+    return bool((later | other)[1:].all(ignore_nulls=False))

@@ -17,6 +17,14 @@ class QueryError(HuntError):
     """A named query does not exist, or none of the named ones could run."""
 
 
+class TooLargeError(HuntError):
+    """What must be in memory at once is more than --memory allows: so many bytes of events."""
+
+    def __init__(self, reason: str, size: int = 0) -> None:
+        super().__init__(reason)
+        self.size = size
+
+
 class ContainerError(Exception):
     """A container, or a member of one, that can't be read (on): damaged, encrypted. Data: it becomes a Problem."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
@@ -12,7 +12,6 @@ from hunt import schema
 from hunt.duplicates import SOURCES
 from hunt.events import printed
 from hunt.model import Case, Hunt
-from hunt.rules.model import PartlyError, RuleError
 
 TEXTS = pl.List(pl.String)
 
@@ -113,50 +112,32 @@ def named(step: int, id_: str) -> pl.Expr:
     return pl.struct(pl.lit(step, pl.UInt32).alias("step"), *own, pl.col(id_).alias("id"))
 
 
-def gather(
-    case: Case,
-    hunts: Iterable[Hunt],
-    tell: Callable[[Hunt, int], None] | None = None,
-    fields: bool = True,
-    failed: Callable[[Hunt, RuleError], None] | None = None,
-    mark: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(findings, their events) of all hunts: COLUMNS and EVENT_COLUMNS, both sorted and so the same on every run.
+def of_hunt(case: Case, hunt: Hunt) -> pl.DataFrame:
+    """FOUND: what a hunt finds. Raises RuleError for a rule that can't be evaluated on all of the case's events."""
+    return matches(hunt, hunt.find(case).collect())
 
-    Hunts come in the order of their stages; from the second on they see what was found before, with `suppressed` as
-    `mark` sets it.
 
-    `tell` hears how many findings each hunt has, as soon as it is done; `failed` of a rule that can't be evaluated on
-    this evidence, or on parts of it, which else raises RuleError. Without `fields` that column is null: who reads the
-    events again needs `seen` for few of them.
-    """
-    matches = [pl.DataFrame(schema=FOUND)]
-    case.findings, stage = None, 1
-    for hunt in hunts:
-        if hunt.stage > stage:
-            stage, before = hunt.stage, pl.concat(matches)
-            case.findings = mark(before) if mark else before
-        try:
-            found = hunt.find(case).collect()
-        except RuleError as error:
-            if not failed:
-                raise
-            failed(hunt, error)
-            if not isinstance(error, PartlyError):
-                continue
-            found = error.found
-        if found.height:
-            matches.append(_matches(hunt, found))
-        if tell:
-            tell(hunt, found.height)
-    found = pl.concat(matches)
-    events = _events(case, found)
-    told = _marked(_with_sources(found, events), events)
-    if fields:
-        events = events.with_columns(seen(case, events).alias("fields"))
+def told(case: Case, found: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(COLUMNS, EVENT_COLUMNS) of FOUND, in no order; `fields` is null."""
+    return with_events(found, located(case, references(found)))
+
+
+def with_events(found: pl.DataFrame, events: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """As `told`, with the events of all findings as `located` has them."""
+    marked = _marked(_with_sources(found, events), events)
+    return marked.select(*COLUMNS), events.select(*EVENT_COLUMNS)
+
+
+def references(found: pl.DataFrame) -> pl.DataFrame:
+    """The events that FOUND names: finding_id and NAMED."""
+    return found.select("finding_id", "events").explode("events").unnest("events").cast(pl.Schema(_NAMED))
+
+
+def in_order(found: pl.DataFrame, events: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Findings and their events, sorted and so the same on every run."""
     return (
-        told.select(*COLUMNS).sort("start", "end", "host", "query", "finding_id"),
-        events.select(*EVENT_COLUMNS).sort("finding_id", "step", "time", "channel", "record_id"),
+        found.sort("start", "end", "host", "query", "finding_id", maintain_order=True),
+        events.sort("finding_id", "step", "time", "channel", "record_id", maintain_order=True),
     )
 
 
@@ -165,8 +146,10 @@ def known(case: Case) -> pl.DataFrame:
     return pl.DataFrame(schema=FOUND) if case.findings is None else case.findings
 
 
-def _matches(hunt: Hunt, found: pl.DataFrame) -> pl.DataFrame:
-    """A hunt's rows with all of COLUMNS, what the hunt says of every match, their ids and `events`."""
+def matches(hunt: Hunt, found: pl.DataFrame) -> pl.DataFrame:
+    """FOUND: a hunt's rows with all of COLUMNS, what the hunt says of every match, their ids and `events`."""
+    if not found.height:
+        return pl.DataFrame(schema=FOUND)
     said = {
         "title": pl.lit(hunt.title),
         "severity": pl.lit(hunt.severity.value),
@@ -211,16 +194,18 @@ def finding_id(query: str, events: Iterable[Mapping[str, object]]) -> str:
     return hashlib.sha256("\n".join((query, *lines)).encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def _events(case: Case, found: pl.DataFrame) -> pl.DataFrame:
-    """EVENT_COLUMNS and `recovered` for every event that the matches name, looked up in its frame; `fields` null."""
-    named = found.select("finding_id", "events").explode("events").unnest("events").cast(pl.Schema(_NAMED))
-    parts = [pl.DataFrame(schema={**EVENT_COLUMNS, "recovered": pl.Boolean()})]
+LOCATED: Mapping[str, pl.DataType] = {**EVENT_COLUMNS, "recovered": pl.Boolean()}
+
+
+def located(case: Case, named: pl.DataFrame) -> pl.DataFrame:
+    """LOCATED: every event that `references` names, looked up in its frame; `fields` null."""
+    parts = [pl.DataFrame(schema=LOCATED)]
     for (channel, event_id), refs in named.group_by("channel", "event_id", maintain_order=True):
         frame = case.frame(str(channel), int(str(event_id))).select(*_KEYS, *_PLACE, "sources", "recovered")
         for placed, keys in ((True, [*_KEYS, *_PLACE]), (False, _KEYS)):
             own = refs.lazy().filter(pl.col("source").is_not_null() == placed)
             met = own.join(frame, on=keys, how="left", nulls_equal=True, maintain_order="left").collect()
-            parts.append(met.with_columns(_NO_FIELDS).select(*EVENT_COLUMNS, "recovered"))
+            parts.append(met.with_columns(_NO_FIELDS).select(*LOCATED))
     return pl.concat(parts)
 
 

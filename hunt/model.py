@@ -94,6 +94,7 @@ class Batch:
 
     frames: Mapping[EventType, pl.DataFrame]
     census: pl.DataFrame
+    own: bool = False  # the frames keep nothing in memory but themselves: see `schema.compact`
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,10 @@ class Reading:
     wants: Wants = field(default_factory=Wants)
     jobs: int = 1  # files, or parts of large ones, that are read at the same time
     slack: bool = False  # also stale records in what chunks leave free, marked as recovered
+    # Records that are alike but for their place may come as one row: `sources` (duplicates.SOURCES) then tells every
+    # place, by path and offset; null: the row's own alone. Parsers that have no such rows ignore it.
+    once: bool = False
+    room: int | None = None  # bytes of memory that reading may take at a time, about; None: what is fastest
 
 
 class Parser(Protocol):
@@ -164,6 +169,33 @@ class Parser(Protocol):
 
     def records(self, evidence: Evidence, offsets: Sequence[int]) -> Batch:
         """The events at these places of one file with all of their columns; raises OSError if it can't be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Part of a file that can be read by itself, and elsewhere: its bytes [begin, end)."""
+
+    evidence: Evidence
+    begin: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        return self.end - self.begin
+
+
+@runtime_checkable
+class Ranged(Parser, Protocol):
+    """A parser that can read parts of a file. All pieces of a file together give what `read` gives of it."""
+
+    def pieces(self, evidence: Evidence, size: int) -> Sequence[Piece]:
+        """A file cut into pieces of about so many bytes, one or more, in order; the file itself is not asked."""
+
+    def read_piece(self, piece: Piece, reading: Reading) -> Iterator[Batch | Problem | Progress]:
+        """As `read`, of one piece. What is wrong with a file as a whole is told with one of its pieces.
+
+        But that it can't be opened each piece says: in the same words, so that equal Problems are one.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +317,8 @@ class Case(Protocol):
     settings: Settings
     # For hunts of a later stage, what those of earlier stages found (`findings.known`); None: none has run.
     findings: pl.DataFrame | None
+    # Of hosts that are not in it, which files are signed (`shares.SIGNED`); None: it holds all hosts.
+    signed_elsewhere: pl.DataFrame | None
 
     def types(self) -> tuple[EventType, ...]:
         """The event types met, sorted."""
@@ -333,6 +367,9 @@ class Hunt:
     limits: tuple[str, ...] = ()  # what it can't tell on any evidence: half sentences for the analyst
     said: tuple[str, ...] = ()  # what a rule says of all of its findings, for their `evidence`
     stage: int = 1  # from 2 on it is run after those of lower stages, and sees their findings (`findings.known`)
+    across_hosts: bool = False  # what it finds on one host depends on events of others: it must see all at once
+    # Of a later stage: what it reads of all hosts; of all else only events of hosts with findings. None: all of all.
+    everywhere: tuple[Need, ...] | None = None
 
     @property
     def wanted(self) -> tuple[Need, ...]:

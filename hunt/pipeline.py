@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -18,14 +20,17 @@ from hunt import (
     evidence,
     filters,
     findings,
+    hunting,
     interrupts,
     isolation,
     pulse,
     raw,
     registry,
+    room,
     schema,
     story,
 )
+from hunt.errors import TooLargeError
 from hunt.events import Events
 from hunt.filters import Filters
 from hunt.isolation import Bounds, Guard
@@ -33,6 +38,7 @@ from hunt.model import (
     Batch,
     Evidence,
     Hunt,
+    Need,
     Opening,
     Parser,
     Problem,
@@ -43,10 +49,16 @@ from hunt.model import (
     Tally,
     Wants,
 )
+from hunt.parts import Gathered, Parts, Together
 from hunt.reading import collect, read
+from hunt.room import Room
 from hunt.rules.choose import Chosen, RuleFilter, choose, with_foundations
-from hunt.rules.model import RuleError
+from hunt.spill import Gathering
+from hunt.spool import Spool
 from hunt.watcher import Watcher
+
+if TYPE_CHECKING:
+    from hunt.cluster.connect import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,9 @@ class Request:
     stories: bool = False  # told even if nothing is written
     rules: RuleFilter = field(default_factory=RuleFilter)
     eql: str | None = None  # a query that was typed, in the place of `queries`
+    room: Room | None = None  # what it may take of memory; None: `room.default`
+    cases: Sequence[str] = ()  # cases that are read as the evidence they were made from; paths, URLs
+    cluster: str | None = None  # who reads and hunts, as `cluster.connect.place` names them; None: this process
 
 
 def run(request: Request, watcher: Watcher | None = None) -> Report:
@@ -80,17 +95,29 @@ def run(request: Request, watcher: Watcher | None = None) -> Report:
     chosen = _choose(request, watcher)
     clock.done("rules")
     isolation.bound(request.bounds)
-    with interrupts.listening() as stop, collect(request.evidence, request.opening, request.out) as logs:
+    with (
+        interrupts.listening() as stop,
+        _workers(request) as workers,
+        collect(request.evidence, request.opening, request.out, cases=request.cases) as logs,
+    ):
         collected = raw.joined(logs, request.carve)
         clock.done("collect")
         for problem in collected.problems:
             watcher.problem(problem)
         return isolation.attempts(
-            lambda guard: _report(request, chosen, collected, guard, watcher, clock),
+            lambda guard: _report(request, chosen, collected, guard, watcher, clock, workers),
             request.bounds,
             stop,
             watcher.note,
         )
+
+
+def _workers(request: Request) -> AbstractContextManager[Workers | None]:
+    if request.cluster is None:
+        return nullcontext()
+    from hunt.cluster.connect import connected  # Dask, which few need
+
+    return connected(request.cluster, (request.room or room.default(request.bounds.memory)).memory)
 
 
 def _choose(request: Request, watcher: Watcher) -> Chosen:
@@ -107,17 +134,16 @@ def _report(
     guard: Guard,
     watcher: Watcher,
     clock: _Clock,
+    workers: Workers | None,
 ) -> Report:
     queries = chosen.queries
     wanted = [need for query in queries for need in query.hunt.wanted]
     telling = request.stories or request.out is not None
     wanted += [*request.allowed.needs(), *(story.NEEDS if telling else ())]
-    events = Events(wanted, request.settings)
-    seen = coverage.Seen(request.filters.wants(events.wants()))
-    with guard.stop.whole():
-        reading = Reading(seen.wants(), request.jobs, request.slack)  # cleared logs and starts whatever --channel hides
-        tallies, problems = read(collected, reading, seen.before(events.add), watcher, guard)
+    with guard.stop.whole(), _gathered(request, wanted, collected, guard, watcher, workers) as gathered:
         clock.done("read")
+        tallies, problems = gathered.tallies, gathered.problems
+        events, seen, parts = gathered.events, gathered.seen, gathered.parts
         if not guard.stop.requested:  # else what was not read may have had it
             for absent in request.filters.check(events.hosts(), _channels(events)):
                 watcher.note(absent)
@@ -126,25 +152,26 @@ def _report(
         evaluated = coverage.evaluate_all(events, seen, queries, shows)
         results = [request.filters.hidden(q.hunt, r) for q, r in zip(queries, evaluated, strict=True)]
         able = [q for q, r in zip(queries, results, strict=True) if r.status.able]
-        able.sort(key=lambda query: query.hunt.stage)
         clock.done("coverage")
         turns = _Turns(able, guard, watcher, clock)
-        mark = partial(request.allowed.mark, case=events)
-        found, of_findings = findings.gather(events, turns, turns.tell, False, turns.fail, mark)
+        mark = partial(_marked, parts=parts, allowed=request.allowed, tell=watcher.note)
+        others = [q.hunt for q, r in zip(queries, results, strict=True) if not r.status.able]
+        hunted = hunting.run(parts, [query.hunt for query in able], turns, mark, others)
         clock.done("findings")
-        found = request.allowed.mark(found, events)
+        found = mark(hunted.found)
         of_starts = [query.hunt.id for query in queries if query.hunt.of_starts]
-        shown, of_shown, hidden = request.filters.apply(found, of_findings, of_starts)
-        complete = _read_again(of_shown, collected, guard, partial(findings.seen, events), request.jobs)
+        shown, of_shown, hidden = request.filters.apply(found, hunted.events, of_starts)
+        complete = _read_again(of_shown, collected, guard, partial(_seen, parts=parts, needs=wanted), request.jobs)
         clock.done("details")
         told = None
         if telling and not guard.stop.requested:
-            told = story.tell(shown, found, events, partial(_read_again, collected=collected, guard=guard), shows)
+            again = partial(_read_again, collected=collected, guard=guard)
+            told = story.tell(shown, found, partial(parts.of_hosts, needs=story.NEEDS), again, shows)
             clock.done("story")
-        results = [turns.judge(result) for result in results]
+        results = [hunted.judged(result) for result in results]
         counted = [*filters.count_hidden(coverage.count(results, shown), hidden, request.filters.named())]
         unread = tuple(sorted((*collected.problems, *problems, *guard.problems), key=lambda problem: problem.place))
-        unknown = [*coverage.unknown(events, queries)]
+        unknown = [*coverage.unknown_of(hunted.counted, queries)]
         counted = [*coverage.with_unknown(counted, queries, unknown)]
         unusable = chosen.results(events.hosts())
         covered = coverage.facts(events, seen, unread, queries, results, tallies, unknown, shows, unusable)
@@ -157,7 +184,7 @@ def _report(
             tallies=tallies,
             skipped=collected.skipped,
             hosts=events.hosts(),
-            unparsed=events.unparsed(),
+            unparsed=hunted.unparsed,
             options={
                 "queries": list(request.queries),
                 "window_s": request.settings.window_s,
@@ -184,6 +211,61 @@ def _report(
     for trace in guard.faults:
         watcher.fault(trace)
     return report
+
+
+@contextmanager
+def _gathered(
+    request: Request,
+    wanted: Sequence[Need],
+    collected: evidence.Collection,
+    guard: Guard,
+    watcher: Watcher,
+    workers: Workers | None,
+) -> Iterator[Gathered]:
+    """All evidence read."""
+    wants = request.filters.wants(Events(wanted).wants())
+    most = request.room or room.default(request.bounds.memory)
+    if workers and not guard.careful:  # what goes wrong here is looked into here, with nobody's help
+        from hunt.cluster.gather import Job, gather
+
+        job = Job(collected, wanted, request.settings, wants, request.slack, most, guard, watcher)
+        with gather(workers, job) as got:
+            yield got
+        return
+    seen = coverage.Seen(wants)
+    reading = Reading(seen.wants(), request.jobs, request.slack, once=True, room=most.decoding)
+    size = sum(item.size for item, _ in collected.files)
+    with Spool(request.evidence) as spool:
+        gathering = Gathering(wanted, request.settings, most, spool, size, lambda: guard.stop.requested)
+        # Cleared logs and starts are seen whatever --channel hides.
+        tallies, problems = read(collected, reading, seen.before(gathering.add), watcher, guard)
+        yield Gathered(tallies, problems, gathering.events, seen, gathering.parts())
+
+
+def _marked(found: pl.DataFrame, parts: Parts, allowed: allow.Allowlist, tell: Callable[[str], None]) -> pl.DataFrame:
+    needs = allowed.needs()
+    allowed.begin()
+    if not needs:  # what findings say themselves is enough
+        return allowed.mark_more(found, Events())
+
+    def marked(own: pl.DataFrame, events: Events) -> pl.DataFrame:
+        try:
+            return allowed.mark_more(own, events.only(needs))
+        except TooLargeError as error:
+            hosts = ", ".join(events.hosts())
+            tell(f"--allow is not applied to {own.height} findings on {hosts}: who ran them {error}")
+            return own
+
+    return hunting.by_part(parts, found, needs, marked)
+
+
+def _seen(events: pl.DataFrame, parts: Parts, needs: Sequence[Need]) -> pl.Series:
+    """`fields` of events as far as hunts have read them."""
+
+    def told(own: pl.DataFrame, case: Events) -> pl.DataFrame:
+        return own.with_columns(findings.seen(case.located(own), own).alias("fields"))
+
+    return hunting.by_part(parts, events, needs, told)["fields"]
 
 
 def _hashes(queries: Iterable[registry.Query]) -> dict[str, str]:
@@ -231,7 +313,7 @@ def cover(request: Request, watcher: Watcher | None = None) -> Covered:
     isolation.bound(request.bounds)
     with (
         interrupts.listening() as stop,
-        collect(request.evidence, request.opening, request.out, hashed=False) as collected,
+        collect(request.evidence, request.opening, request.out, hashed=False, cases=request.cases) as collected,
     ):
 
         def attempt(guard: Guard) -> Covered:
@@ -246,13 +328,13 @@ def cover(request: Request, watcher: Watcher | None = None) -> Covered:
                 few.add(_narrowed(batch, few.wants()))
 
             with guard.stop.whole():
-                reading = Reading(seen.wants(), request.jobs, request.slack)
+                reading = Reading(seen.wants(), request.jobs, request.slack, once=True)
                 tallies, problems = read(collected, reading, seen.before(take), watcher, guard)
                 unread = tuple(
                     sorted((*collected.problems, *problems, *guard.problems), key=lambda problem: problem.place)
                 )
                 results = coverage.evaluate_all(events, seen, queries)
-                unknown = [*coverage.unknown(few, queries)]
+                unknown = [*coverage.unknown(Together(few), queries)]
                 unusable = chosen.results(events.hosts())
                 facts = coverage.facts(events, seen, unread, queries, results, tallies, unknown, unusable=unusable)
             late = guard.stop.requested, tuple(guard.unread)
@@ -295,47 +377,30 @@ class _Clock:
 _TOLD = 100  # rules, of which there may be thousands, that are hunted for between two lines of the log
 
 
-@dataclass(slots=True)
 class _Turns:
     """Hunts one after the other, until an interrupt asks for the end."""
 
-    queries: Sequence[registry.Query]
-    guard: Guard
-    watcher: Watcher
-    clock: _Clock
-    left: set[str] = field(default_factory=set)  # ids of those that did not run
-    failed: dict[str, RuleError] = field(default_factory=dict)  # by id
-    findings: int = 0
-    _ours: bool = True
+    def __init__(self, queries: Sequence[registry.Query], guard: Guard, watcher: Watcher, clock: _Clock) -> None:
+        self._ours = {query.hunt.id: query.ours for query in queries}
+        self._numbers = {query.hunt.id: number for number, query in enumerate(queries)}
+        self._guard, self._watcher, self._clock = guard, watcher, clock
+        self._interrupted = guard.stop.requested  # before: then what was read is still hunted in
+        self._findings = 0
 
-    def __iter__(self) -> Iterator[Hunt]:
-        before = self.guard.stop.requested  # then what was read is still hunted in
-        for number, query in enumerate(self.queries):
-            if self.guard.stop.requested and not before:
-                self.left.update(query.hunt.id for query in self.queries[number:])
-                return
-            pulse.beat(pulse.Phase.ENDING)
-            if query.ours or number % _TOLD == 0:
-                self.watcher.hunting(query.hunt.id, number, len(self.queries), self.findings)
-            self._ours = query.ours
-            yield query.hunt
+    def go_on(self, hunt: Hunt) -> bool:
+        if self._guard.stop.requested and not self._interrupted:
+            return False
+        pulse.beat(pulse.Phase.ENDING)
+        number = self._numbers[hunt.id]
+        if self._ours[hunt.id] or number % _TOLD == 0:
+            self._watcher.hunting(hunt.id, number, len(self._numbers), self._findings)
+        return True
 
-    def tell(self, hunt: Hunt, findings: int) -> None:
-        self.findings += findings
+    def done(self, hunt: Hunt, found: int) -> None:
+        self._findings += found
         # Rules share their work: what the first one took says nothing of it.
-        self.clock.done(f"query {hunt.id}" if self._ours else "rules run", quiet=not self._ours)
-
-    def fail(self, hunt: Hunt, error: RuleError) -> None:
-        self.failed[hunt.id] = error
-
-    def judge(self, result: QueryResult) -> QueryResult:
-        """What became of a query after its turn."""
-        if result.query in self.left:
-            return result.unable("interrupted before it ran")
-        error = self.failed.get(result.query)
-        if error and error.status.able:
-            return replace(result, status=error.status, reason="; ".join(filter(None, (result.reason, str(error)))))
-        return result.unable(str(error), error.status) if error else result
+        ours = self._ours[hunt.id]
+        self._clock.done(f"query {hunt.id}" if ours else "rules run", quiet=not ours)
 
 
 def _channels(events: Events) -> list[str]:

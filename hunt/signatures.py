@@ -68,7 +68,8 @@ def known(case: Case, started: pl.LazyFrame, few: bool = False) -> pl.LazyFrame:
 def unknown(case: Case) -> pl.LazyFrame:
     """How many starts of each host (Sysmon 1) can't be told unsigned and new from not: host, unknown, total."""
     everything = case.frame(SYSMON, 1)
-    if not any(_there(case, event_id) for event_id in (7, *_MADE)):  # the common case, and the one of many starts
+    # The common case, and the one of many starts.
+    if not (any_known(case) or any(_there(case, event_id) for event_id in _MADE)):
         return _by_host(everything.select("host", pl.lit(None, pl.Boolean).alias("unsigned_and_new")))
     starts = everything.select(
         "host",
@@ -78,6 +79,12 @@ def unknown(case: Case) -> pl.LazyFrame:
         processes.sha256("Hashes").alias("sha256"),
     )
     return _by_host(known(case, starts).select("host", "unsigned_and_new"))
+
+
+def any_known(case: Case) -> bool:
+    """Whether anything at all may be known to be signed, or not to be."""
+    elsewhere = case.signed_elsewhere is not None and case.signed_elsewhere.height > 0
+    return elsewhere or _there(case, 7)
 
 
 def _there(case: Case, event_id: int) -> bool:
@@ -125,20 +132,21 @@ def normal_path(path: pl.Expr) -> pl.Expr:
 
 def _signed(case: Case, keyed: pl.LazyFrame) -> pl.LazyFrame:
     """_row, signature, signer: as the process's own image was judged when it was loaded, else the same content."""
-    loads = case.frame(SYSMON, 7).select(
+    loads = judged(case.frame(SYSMON, 7)).select(
         pl.col("host").str.to_lowercase().alias("_host"),
         pl.col("ProcessGuid").alias("guid"),
         normal_path(pl.col("Image")).alias("_path"),
         normal_path(pl.col("ImageLoaded")).alias("_loaded"),
-        processes.sha256("Hashes").alias("sha256"),
-        *load_judged(),
+        *_SIGNED,
     )
-    judged = loads.filter(pl.col("signature").is_not_null())
-    own = _best(judged.filter(pl.col("_loaded") == pl.col("_path")).join(
+    own = best(loads.filter(pl.col("_loaded") == pl.col("_path")).join(
         keyed.select("_row", "_host", "guid"), on=["_host", "guid"]
     ), "_row")  # fmt: skip
     # The content is the same wherever it lies, and so is its signature.
-    alike = _best(judged.join(keyed.select("sha256"), on="sha256", how="semi"), "sha256")
+    anywhere = loads.select(_SIGNED)
+    if case.signed_elsewhere is not None:
+        anywhere = pl.concat([anywhere, case.signed_elsewhere.lazy()])
+    alike = best(anywhere.join(keyed.select("sha256"), on="sha256", how="semi"), "sha256")
     return (
         keyed.select("_row", "_host", "guid", "sha256", "_path", "start")
         .join(own, on="_row", how="left")
@@ -149,6 +157,15 @@ def _signed(case: Case, keyed: pl.LazyFrame) -> pl.LazyFrame:
             pl.when(pl.col("signature").is_not_null()).then("signer").otherwise("signer_alike").alias("signer"),
         )
     )
+
+
+_SIGNED = ("sha256", "signature", "signer")
+
+
+def judged(loads: pl.LazyFrame) -> pl.LazyFrame:
+    """Image loads (Sysmon 7) that tell whether the file is signed, with sha256, signature and signer."""
+    told = loads.with_columns(processes.sha256("Hashes").alias("sha256"), *load_judged())
+    return told.filter(pl.col("signature").is_not_null())
 
 
 def load_judged() -> list[pl.Expr]:
@@ -170,7 +187,7 @@ def load_judged() -> list[pl.Expr]:
     return [judgement.alias("signature"), signer.alias("signer")]
 
 
-def _best(judged: pl.LazyFrame, key: str) -> pl.LazyFrame:
+def best(judged: pl.LazyFrame, key: str) -> pl.LazyFrame:
     """One judgement for each key: the first of _BEST_FIRST, whatever the order of the events."""
     rank = pl.col("signature").replace_strict({name: n for n, name in enumerate(_BEST_FIRST)}, return_dtype=pl.UInt8)
     ranked = judged.filter(pl.col(key).is_not_null()).select(key, "signature", "signer", rank.alias("_rank"))

@@ -10,9 +10,11 @@ else is lost: frames = rows + problems.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 from hunt import schema
-from hunt.model import Batch, EventType, Evidence, Problem, Progress, Reading
+from hunt.model import Batch, EventType, Evidence, Piece, Problem, Progress, Reading
 
 from . import bxml, event_xml, records, workers
 from .unit import Segment
@@ -21,11 +23,12 @@ UNIT_CHUNKS = 256  # 16 MiB: frames of a useful size, a bounded number of bytes 
 _TYPES = 2  # event types; where more are wanted, each has its own frames in each unit, and calls outweigh the work:
 _LARGER = 4  # times; 64 MiB
 _LEAST = 32  # chunks; smaller units would cost more than they are worth
+_COST = 4  # bytes for each byte of a unit, at most: columns, buffers that are kept, frames (measured)
 _AT_A_TIME = 2048  # chunks of all units that are decoded at the same time: what bounds memory on many processors
 
 
 class Evtx:
-    """EVTX logs. See `hunt.model.Parser`."""
+    """EVTX logs. See `hunt.model.Ranged`."""
 
     name = "evtx"
 
@@ -33,13 +36,15 @@ class Evtx:
         return records.accepts(head)
 
     def read(self, files: Sequence[Evidence], reading: Reading) -> Iterator[Batch | Problem | Progress]:
-        problems: list[Problem] = []
-        few = reading.wants.types is not None and len(reading.wants.types) <= _TYPES
-        largest = UNIT_CHUNKS if few else UNIT_CHUNKS * _LARGER
-        most = _unit_size(sum(item.size for item in files), reading.jobs, largest)
-        for result in workers.decode(_units(_segments(files, problems, most), most), reading):
-            yield from result
-        yield from problems
+        return _read([_whole(item) for item in files], reading)
+
+    def pieces(self, evidence: Evidence, size: int) -> Sequence[Piece]:
+        step = max(1, size // records.CHUNK)
+        later = [_at(first) for first in range(step, _held(evidence), step)]
+        return [Piece(evidence, *ends) for ends in pairwise((0, *later, evidence.size))]
+
+    def read_piece(self, piece: Piece, reading: Reading) -> Iterator[Batch | Problem | Progress]:
+        return _read([piece], reading)
 
     def records(self, evidence: Evidence, offsets: Sequence[int]) -> Batch:
         rows: dict[EventType, list[event_xml.Row]] = {}
@@ -72,21 +77,56 @@ def _unit_size(size: int, jobs: int, largest: int) -> int:
     return max(min(_LEAST, largest), min(largest, share, _AT_A_TIME // jobs))
 
 
-def _segments(evidence: Sequence[Evidence], problems: list[Problem], most: int) -> Iterator[Segment]:
+def _read(pieces: Sequence[Piece], reading: Reading) -> Iterator[Batch | Problem | Progress]:
+    problems: list[Problem] = []
+    few = reading.wants.types is not None and len(reading.wants.types) <= _TYPES
+    largest = UNIT_CHUNKS if few else UNIT_CHUNKS * _LARGER
+    if reading.room is not None:
+        largest, reading = _within(reading.room, largest, reading)
+    most = _unit_size(sum(piece.size for piece in pieces), reading.jobs, largest)
+    for result in workers.decode(_units(_segments(pieces, problems, most), most), reading):
+        yield from result
+    yield from problems
+
+
+def _within(room: int, largest: int, reading: Reading) -> tuple[int, Reading]:
+    """Chunks of a unit at most, and as many threads as have room for the least."""
+    chunks = room // (_COST * records.CHUNK)
+    jobs = max(1, min(reading.jobs, chunks // _LEAST))
+    return max(_LEAST, min(largest, chunks // jobs)), replace(reading, jobs=jobs)
+
+
+def _whole(item: Evidence) -> Piece:
+    return Piece(item, 0, item.size)
+
+
+def _held(item: Evidence) -> int:
+    """Chunks that a file has room for, the last one perhaps in part."""
+    return -(-max(0, item.size - records.FILE_HEADER) // records.CHUNK)
+
+
+def _at(chunk: int) -> int:
+    return records.FILE_HEADER + chunk * records.CHUNK
+
+
+def _segments(pieces: Sequence[Piece], problems: list[Problem], most: int) -> Iterator[Segment]:
     """Parts of files of at most so many chunks."""
-    for index, item in enumerate(evidence):
+    for index, piece in enumerate(pieces):
+        item = piece.evidence
         try:
             with item.path.open("rb") as log:
                 header = records.file_header(log.read(records.FILE_HEADER))
         except OSError as error:
             problems.append(Problem(item.source, "file", f"can't be opened: {error.strerror or error}"))
             continue
-        if header.damage:
+        if header.damage and not piece.begin:
             problems.append(Problem(item.source, "file", header.damage, offset=0))
-        held = -(-max(0, item.size - records.FILE_HEADER) // records.CHUNK)
+        held = _held(item)
+        begin = max(0, piece.begin - records.FILE_HEADER) // records.CHUNK
+        end = held if piece.end >= item.size else (piece.end - records.FILE_HEADER) // records.CHUNK
         # One past the end, if the header counts more than there are: `records` says so.
-        for first in range(0, max(held, 1), most):
-            yield Segment(item, index, first, min(first + most, held), header)
+        for first in range(begin, max(end, begin + 1), most):
+            yield Segment(item, index, first, min(first + most, end), header)
 
 
 def _units(segments: Iterator[Segment], most: int) -> Iterator[list[Segment]]:

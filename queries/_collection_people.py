@@ -5,10 +5,11 @@ from __future__ import annotations
 import polars as pl
 
 from hunt.model import Case, Severity
+from hunt.shares import host_key
 from hunt.story.cast import People
 from hunt.story.traces import ACTORS
 
-MOST_FINDINGS = 10_000  # of which processes are followed, the most severe first
+MOST_FINDINGS = 10_000  # of a host, of which processes are followed, the most severe first
 _CHUNK = 500  # at once: what is joined for them is in memory
 
 # `subject`: of ACTORS; since, until: the time of the finding and ten minutes more; `serious`: it is
@@ -38,7 +39,8 @@ def people(case: Case, findings: pl.DataFrame) -> pl.DataFrame:
     ordered = named.with_columns(_rank=rank).sort("_rank", "start", "finding_id", nulls_last=True)
     # What several queries say of the same processes is followed once.
     same = ["host", "process_guid", "pid", "target_process_guid", "start"]
-    few = ordered.unique(same, keep="first", maintain_order=True).head(MOST_FINDINGS)
+    each = ordered.unique(same, keep="first", maintain_order=True)
+    few = each.filter(pl.int_range(pl.len()).over(host_key()) < MOST_FINDINGS)
     if not few.height:
         return pl.DataFrame(schema=PEOPLE)
     known = People(case, few.select(pl.col("host").str.to_lowercase().alias("host_key")))

@@ -141,8 +141,7 @@ def _rows(case: Case, rows: pl.LazyFrame, *columns: str) -> pl.LazyFrame:
 
 def _kinds(case: Case, rows: pl.LazyFrame) -> pl.LazyFrame:
     """row, script_host, renamed, unsigned_and_new, listed of the processes that these `candidate_row` are."""
-    loads = case.frame(SYSMON, 7).limit(1).select(pl.len()).collect().item()
-    if loads:
+    if signatures.any_known(case):
         told = signatures.known(case, _rows(case, rows, *_FILE, "original_file_name", "description"))
     else:  # then no signature is known
         told = _rows(case, rows, "image", "original_file_name", "description").with_columns(
@@ -154,9 +153,13 @@ def _kinds(case: Case, rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _handed_over(case: Case, known: pl.DataFrame) -> pl.DataFrame:
-    """With `attached` of direct requests, too: lineage tells it of those that a broker acted for."""
-    direct = known["grade"] == "direct"
-    if not direct.any() or not _has_ends(case):
+    """With `attached` of direct requests, too: lineage tells it of those that a broker acted for.
+
+    Only on hosts where any Outlook is known to have ended; all processes are dear.
+    """
+    ends = _ends(case)
+    direct = (known["grade"] == "direct") & known["host_key"].is_in(ends.implode())
+    if not direct.any():
         return known
     rows = case.processes.filter(pl.col("image").str.contains(MAY_BE)).select(
         "row", "image", "user", "session", "end", *CHILD_OF
@@ -166,15 +169,14 @@ def _handed_over(case: Case, known: pl.DataFrame) -> pl.DataFrame:
     own = short.select(*(pl.col(theirs).alias(ours) for theirs, ours in CHILD_OF.items()), _attached=True).unique()
     joined = known.join(own, on=CHILD, how="left", nulls_equal=True, maintain_order="left")
     told = pl.col("_attached").fill_null(value=False)
-    return joined.with_columns(
-        pl.when(pl.col("grade") == "direct").then(told).otherwise("attached").alias("attached")
-    ).drop("_attached")
+    return joined.with_columns(pl.when(direct).then(told).otherwise("attached").alias("attached")).drop("_attached")
 
 
-def _has_ends(case: Case) -> bool:
-    """Whether any Outlook is known to have ended: all processes are dear."""
-    ends = ((SYSMON, 5, "Image"), (security.SECURITY, 4689, "ProcessName"))
-    return any(outlooks(case, *kind).select(pl.len()).collect().item() for kind in ends)
+def _ends(case: Case) -> pl.Series:
+    """The keys of hosts on which any Outlook is known to have ended."""
+    kinds = ((SYSMON, 5, "Image"), (security.SECURITY, 4689, "ProcessName"))
+    met = [outlooks(case, *kind, "host").select(pl.col("host").str.to_lowercase().unique()).collect() for kind in kinds]
+    return pl.concat(met)["host"].unique()
 
 
 _THROUGH = ("mechanism", "locality", "origin", "source_ip")

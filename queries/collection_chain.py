@@ -229,6 +229,8 @@ HUNT = Hunt(
         ),
     ),
     find=find,
+    across_hosts=True,  # one person on several machines
+    everywhere=(logons.NEED,),
     reads=_READS,
     helps=_HELPS,
     stage=3,

@@ -185,6 +185,7 @@ HUNT = Hunt(
     needs=(),
     any_of=((_LOGON, _EXPLICIT, _TICKET),),
     find=find,
+    across_hosts=True,  # an administrator of Exchange logs on elsewhere
     reads=(*exchange.READS, *GROUP_EVENTS),
     helps=(Help(exchange.CHANNEL, 1, "who administers Exchange must be known from another host", others=_GROUPS),),
     unknowns=(

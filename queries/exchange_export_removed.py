@@ -93,6 +93,7 @@ HUNT = Hunt(
     attack=("T1114.002", "T1070.008"),
     needs=NEEDS,
     find=find,
+    across_hosts=True,  # an organisation has several servers
     helps=HELPS,
     reads=READS,
     instead=INSTEAD,

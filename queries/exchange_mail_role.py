@@ -72,6 +72,7 @@ HUNT = Hunt(
     attack=("T1098.002", "T1114.002"),
     needs=NEEDS,
     find=find,
+    across_hosts=True,  # an organisation has several servers
     helps=HELPS,
     reads=READS,
     instead=INSTEAD,

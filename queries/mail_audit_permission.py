@@ -85,4 +85,5 @@ HUNT = Hunt(
         _ITEMS,
     ),
     find=find,
+    across_hosts=True,  # roles are known by their names
 )

@@ -12,7 +12,7 @@ import polars as pl
 
 from hunt.coverage.able import Able, Shows, evaluate, evaluate_all, everything, required
 from hunt.coverage.facts import FACTS, Fact, frame
-from hunt.coverage.queries import by_host, count, unknown, with_unknown
+from hunt.coverage.queries import by_host, count, unknown, unknown_of, with_unknown
 from hunt.coverage.seen import Seen
 from hunt.events import Events
 from hunt.model import Problem, QueryResult, Tally
@@ -28,6 +28,7 @@ __all__ = [
     "facts",
     "required",
     "unknown",
+    "unknown_of",
     "with_unknown",
 ]
 

@@ -8,31 +8,39 @@ from dataclasses import replace
 
 import polars as pl
 
+from hunt import hunting
 from hunt.coverage import rules
 from hunt.coverage.able import Able, Way, helping, required
 from hunt.coverage.facts import Fact, counted, key
 from hunt.coverage.holes import Holes, span
 from hunt.coverage.logs import Census
 from hunt.coverage.named import event, in_its_place, one_of
-from hunt.events import Events
+from hunt.hunting import Counted
 from hunt.model import ANY_ID, EventType, Need, QueryResult, Status, Unknown
+from hunt.parts import Parts
 from hunt.registry import Query
 
 
-def unknown(events: Events, queries: Iterable[Query]) -> Iterator[Fact]:
+def unknown(parts: Parts, queries: Sequence[Query]) -> Iterator[Fact]:
     """Facts of the kind not_evaluable: of how many processes of a host a query could not tell all it asks."""
-    told: dict[Unknown, list[tuple[str, int, int]]] = {}
+    return unknown_of(hunting.counted(parts, [query.hunt for query in queries]), queries)
+
+
+def unknown_of(counts: Counted, queries: Iterable[Query]) -> Iterator[Fact]:
+    """As `unknown`, of what was counted. A fact without a count: it could not be told how many."""
     for query in queries:
         for part in query.hunt.unknowns:
-            if part not in told:
-                told[part] = list(part.counts(events).collect().iter_rows())
-            for host, count, total in told[part]:
-                if count:
-                    detail = f"{part.said}: {count} of {counted(total, part.of)}"
-                    of = part.reads[0]
+            of = part.reads[0]
+            for host, count, total in counts.rows.get(part, ()):
+                if count != 0:
+                    number = f"not counted, {counts.why}" if count is None else f"{count} of {counted(total, part.of)}"
+                    detail = f"{part.said}{_OF}{number}"
                     yield Fact(
                         "not_evaluable", host, of.channel, query.hunt.id, of.event_id, count=count, detail=detail
                     )
+
+
+_OF = ": "
 
 
 def with_unknown(
@@ -40,13 +48,21 @@ def with_unknown(
 ) -> Iterator[QueryResult]:
     """The results, each saying of how many processes it could not tell all it asks; partly where that is vital."""
     numbers: Counter[tuple[str, str]] = Counter()
+    uncounted: dict[tuple[str, str], str] = {}
     for fact in facts:
-        numbers[fact.query, fact.detail.rpartition(": ")[0]] += fact.count or 0
+        if fact.count is None:
+            said, _, why = fact.detail.partition(f"{_OF}not counted")
+            uncounted[fact.query, said] = f"not counted{why}"
+        else:
+            numbers[fact.query, fact.detail.rpartition(_OF)[0]] += fact.count
     for result, query in zip(results, queries, strict=True):
-        met = [part for part in query.hunt.unknowns if numbers[query.hunt.id, part.said]]
-        said = [f"{part.said}: {counted(numbers[query.hunt.id, part.said], part.of)}" for part in met]
-        partly = result.status == Status.RAN and any(part.vital for part in met)
-        reason = "; ".join((*filter(None, [result.reason]), *said))
+        told: list[tuple[Unknown, str]] = []
+        for part in query.hunt.unknowns:
+            asked = query.hunt.id, part.said
+            if numbers[asked] or asked in uncounted:
+                told.append((part, uncounted.get(asked) or counted(numbers[asked], part.of)))
+        partly = result.status == Status.RAN and any(part.vital for part, _ in told)
+        reason = "; ".join((*filter(None, [result.reason]), *(f"{part.said}{_OF}{number}" for part, number in told)))
         yield replace(result, reason=reason, status=Status.PARTLY if partly else result.status)
 
 

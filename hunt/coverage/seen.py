@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import polars as pl
 
@@ -69,7 +70,8 @@ class Seen:
 
         def both(batch: Batch) -> None:
             self.add(batch)
-            take(Batch({kind: met for kind, met in batch.frames.items() if needed.of(kind) is not None}, batch.census))
+            few = {kind: met for kind, met in batch.frames.items() if needed.of(kind) is not None}
+            take(replace(batch, frames=few))
 
         return both
 
@@ -85,6 +87,18 @@ class Seen:
                 few = met.filter(_named(image, met) if image else _of_logs(kind, met))
                 if few.height:
                     self._kept.setdefault(kind.key, []).append(_own(few, columns))
+
+    def merge(self, other: Seen) -> None:
+        """Take what another one has seen of evidence that is read after this one's."""
+        for kind, of_hosts in other._filled.items():
+            own = self._filled.setdefault(kind, {})
+            for host, columns in of_hosts.items():
+                own.setdefault(host, set()).update(columns)
+        for kind, frames in other._kept.items():
+            self._kept.setdefault(kind, []).extend(frames)
+        self._clocks += other._clocks
+        if sum(part.height for part in self._clocks) > _MANY:
+            self._sum_up()
 
     def events(self, channel: str, event_id: int) -> pl.DataFrame:
         """The distinct events kept of a kind: time, logged, host, channel, record_id, source and its columns, as text.

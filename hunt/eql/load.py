@@ -78,6 +78,7 @@ def _loaded(info: RuleInfo, pack: Pack, number: int) -> Loaded:
         reads=(*until, *plan.also(own, pack.catalogue)),
         helps=_helps(own),
         limits=own.limits,
+        across_hosts=own.across_hosts,
     )
     return Loaded(info, hunt, partial(lines, own))
 

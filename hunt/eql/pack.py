@@ -25,6 +25,9 @@ class Pack:
     catalogue: Catalogue = ecs
     _found: WeakKeyDictionary[Case, _Found] = field(default_factory=WeakKeyDictionary)
 
+    def __reduce__(self) -> tuple[type[Pack], tuple[object, ...]]:
+        return Pack, (self.plans, self.catalogue)  # what was found is this process's
+
     def find(self, number: int, case: Case) -> pl.LazyFrame:
         """The findings of one plan. Raises RuleError if it could not be run on these events."""
         found = self._found.get(case)

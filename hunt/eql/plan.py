@@ -76,6 +76,27 @@ class Plan:
         """All that is evaluated; until comes last."""
         return (*self.steps, *([self.until] if self.until else []))
 
+    @property
+    def across_hosts(self) -> bool:
+        """Whether a match may hold events of several hosts, or depend on those of others."""
+        if self.query.pipes:  # the first or the last of all
+            return True
+        if isinstance(self.query.body, syntax.Event):
+            return False
+        places = zip(*(planned.step.keys for planned in self.every), strict=True)
+        return not any(all(_holds_host(key) for key in keys) for keys in places)
+
+
+# What names its event's host alone: all of these compare as host names do, or stricter.
+_HOSTS = frozenset({"host.name", "host.hostname", "host.id", "agent.name", "agent.id", "winlog.computer_name"})
+
+
+def _holds_host(key: Node) -> bool:
+    """Whether events of equal keys are of one host. Without a value, `?x` joins those of all hosts."""
+    if not isinstance(key, Field):
+        return False
+    return key.name in _HOSTS or (key.name.endswith(".entity_id") and not key.optional)
+
 
 def compile(query: Query, catalogue: Catalogue) -> Plan:
     """Raises RuleError for what can't be run, and with NOT_EVALUABLE for what no event can meet."""

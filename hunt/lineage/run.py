@@ -45,14 +45,14 @@ def trace(request: Request, watcher: Watcher | None = None) -> Traced:
     isolation.bound(request.bounds)
     with (
         interrupts.listening() as stop,
-        collect(request.evidence, request.opening, request.out, hashed=False) as collected,
+        collect(request.evidence, request.opening, request.out, hashed=False, cases=request.cases) as collected,
     ):
 
         def attempt(guard: Guard) -> Traced:
             events = Events((*NEEDS, *READS), request.settings)
             seen = coverage.Seen(request.filters.wants(events.wants()))
             with guard.stop.whole():
-                reading = Reading(seen.wants(), request.jobs, request.slack)
+                reading = Reading(seen.wants(), request.jobs, request.slack, once=True)
                 tallies, problems = read(collected, reading, seen.before(events.add), watcher, guard)
                 if not guard.stop.requested:
                     channels = sorted(events.census()["channel"].drop_nulls().unique())

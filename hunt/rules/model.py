@@ -63,9 +63,17 @@ class RuleError(Exception):
 class PartlyError(RuleError):
     """A rule that could not be told of some events. `found`: its findings among the others."""
 
-    def __init__(self, reason: str, found: pl.DataFrame) -> None:
-        super().__init__(Status.PARTLY, reason)
-        self.found = found
+    def __init__(self, reason: str, found: pl.DataFrame, untold: int = 0) -> None:
+        """`untold`: how many more events could not be told in time, besides what `reason` says."""
+        super().__init__(Status.PARTLY, "; ".join(filter(None, (late(untold), reason))))
+        self.found, self.untold, self.rest = found, untold, reason
+
+
+def late(events: int) -> str:
+    """Says that so many events could not be told in time; "" for none."""
+    match = "event matches" if events == 1 else "events match"
+    why = "could not be told in time: a regular expression takes too long"
+    return f"whether {events:,} more {match} {why}" if events else ""
 
 
 Find = Callable[[Case], "pl.LazyFrame"]
@@ -122,6 +130,7 @@ def hunt_of(
     helps: Sequence[Help] = (),
     unknowns: Sequence[Unknown] = (),
     limits: Sequence[str] = (),
+    across_hosts: bool = False,
 ) -> Hunt:
     """A rule as a Hunt, which also reads what findings and events.csv show of the event types that it needs."""
     kinds = dict.fromkeys(need.event_type for group in (needs, *any_of) for need in group)
@@ -140,6 +149,7 @@ def hunt_of(
         any_of=tuple(tuple(dict.fromkeys(group)) for group in any_of),
         limits=tuple(dict.fromkeys(limits)),
         said=tuple(_labelled(info)),
+        across_hosts=across_hosts,
     )
 
 

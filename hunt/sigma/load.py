@@ -224,7 +224,27 @@ def _hunt(rule: _Rule, pack: Pack, number: int) -> Hunt:
     if rule.user:
         title = rule.user.info.title or rule.user.info.id
         limits.append(f"gives no findings of its own: it is a part of the correlation {title!r}")
-    return hunt_of(rule.info, partial(pack.find, number), any_of=_needs(rule), limits=limits)
+    across = _across_hosts(rule)
+    return hunt_of(rule.info, partial(pack.find, number), any_of=_needs(rule), limits=limits, across_hosts=across)
+
+
+def _across_hosts(rule: _Rule) -> bool:
+    """Whether what a rule matches on one host depends on events of others: it is grouped by something else."""
+    correlation = rule.document.correlation
+    if correlation is None:
+        return False
+    return any(map(_across_hosts, rule.of)) or not any(_of_host(rule, name) for name in correlation.group_by)
+
+
+def _of_host(rule: _Rule, field: str) -> bool:
+    """Whether a field of a rule's events, or of a correlation's groups, is their host."""
+    if rule.plan:
+        return all(rule.plan.column(kind, field) == "host" for kind in rule.plan.trees)
+    correlation = rule.document.correlation
+    if correlation is None or field not in correlation.group_by:
+        return False
+    named = (correlation.aliases.get(field, {}).get(reference, field) for reference in correlation.rules)
+    return all(_of_host(part, name) for part, name in zip(rule.of, named, strict=True))
 
 
 def _reasons(rule: _Rule) -> dict[EventType, str]:

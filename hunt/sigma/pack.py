@@ -13,7 +13,7 @@ import polars as pl
 from hunt import pulse
 from hunt.model import Case, EventType, wider
 from hunt.rules.matches import HITS, TOLD, told
-from hunt.rules.model import PartlyError, RuleError
+from hunt.rules.model import PartlyError, RuleError, late
 from hunt.sigma import correlate, engine, tree
 from hunt.sigma.columns import Rows
 from hunt.sigma.correlate import Hits
@@ -39,6 +39,7 @@ class _Outcome:
     findings: Mapping[int, pl.DataFrame]
     errors: Mapping[int, RuleError]
     limits: Mapping[int, str]  # of rules that could not be told of some events
+    untold: Mapping[int, int]  # how many events could not be told in time, besides those limits
 
 
 @dataclass(slots=True)
@@ -51,10 +52,6 @@ class _Found:
     told: bool = False  # of a kind of events at least
 
     def limits(self) -> Iterator[str]:
-        if self.untold:
-            events = "event matches" if self.untold == 1 else "events match"
-            late = "could not be told in time: a regular expression takes too long"
-            yield f"whether {self.untold:,} more {events} {late}"
         for kind, error in self.errors.items():
             yield f"not evaluable in event {kind.event_id} of {kind.channel}: {error.reason}"
 
@@ -72,6 +69,9 @@ class Pack:
     reasons: Mapping[int, Mapping[EventType, str]] = field(default_factory=dict)
     _known: WeakKeyDictionary[Case, _Outcome] = field(default_factory=WeakKeyDictionary)
 
+    def __reduce__(self) -> tuple[type[Pack], tuple[object, ...]]:
+        return Pack, (self.plans, self.correlated, self.silent, self.reasons)  # what was found is this process's
+
     def find(self, number: int, case: Case) -> pl.LazyFrame:
         """The findings of one of them. Raises RuleError if it could not be run on these events."""
         outcome = self._known.get(case)
@@ -80,8 +80,8 @@ class Pack:
         if number in outcome.errors:
             raise outcome.errors[number]
         findings = _reasoned(outcome.findings.get(number, _NONE), self.reasons.get(number, {}))
-        if number in outcome.limits:
-            raise PartlyError(outcome.limits[number], findings)
+        if number in outcome.limits or number in outcome.untold:
+            raise PartlyError(outcome.limits.get(number, ""), findings, outcome.untold.get(number, 0))
         return findings.lazy()
 
     def _evaluated(self, case: Case) -> _Outcome:
@@ -97,12 +97,13 @@ class Pack:
         limits = {rule: said for rule, own in found.items() if rule not in errors and (said := "; ".join(own.limits()))}
         rows = {rule: own.rows for rule, own in found.items() if rule not in errors}
         parts = [part for rule, own in rows.items() if rule not in self.silent for part in _single(rule, own)]
-        parts += self._correlations(case, rows, errors, limits)
+        untold = {rule: own.untold for rule, own in found.items() if rule not in errors and own.untold}
+        parts += self._correlations(case, rows, errors, limits, untold)
         findings = told(case, pl.concat([pl.DataFrame(schema=HITS), *parts]))
         by_rule = {
             int(str(rule)): own.drop("rule", "match") for (rule,), own in findings.group_by("rule", maintain_order=True)
         }
-        return _Outcome(by_rule, errors, limits)
+        return _Outcome(by_rule, errors, limits, untold)
 
     def _by_kind(self, types: Sequence[EventType]) -> Iterator[tuple[EventType, dict[int, Node]]]:
         """For each kind of events met, what rules ask of it."""
@@ -125,6 +126,7 @@ class Pack:
         found: Mapping[int, Sequence[tuple[EventType, Rows]]],
         errors: dict[int, RuleError],
         limits: dict[int, str],
+        untold: Mapping[int, int],
     ) -> Iterator[pl.DataFrame]:
         matched: dict[int, Hits] = {}
         for number, own in enumerate(self.correlated, len(self.plans)):
@@ -132,10 +134,9 @@ class Pack:
             if failed is not None:
                 errors[number] = RuleError(failed.status, f"a rule of it could not be evaluated: {failed.reason}")
                 continue
-            if any(rule in limits for rule in own.of):
-                limits[number] = "; ".join(
-                    dict.fromkeys(f"of a rule of it: {limits[r]}" for r in own.of if r in limits)
-                )
+            said = ["; ".join(filter(None, (late(untold.get(rule, 0)), limits.get(rule)))) for rule in own.of]
+            if any(said):
+                limits[number] = "; ".join(dict.fromkeys(f"of a rule of it: {text}" for text in said if text))
             hits = []
             for reference, rule in zip(own.asked.rules, own.of, strict=True):
                 asked = correlate.fields(own.asked, reference)

@@ -6,13 +6,15 @@ what nobody wrote down. Events are found by few columns (NEEDS); all their field
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import polars as pl
 
 from hunt import lineage, signatures
+from hunt.errors import TooLargeError
 from hunt.events import Events
 from hunt.model import Severity
+from hunt.shares import host_key
 from hunt.story import blocks, people, traces, words
 from hunt.story.cast import People, spans
 from hunt.story.columns import ABSENT, COLUMNS, MORE, MOST, MOST_EACH, MOST_FINDINGS, NONE, SEEN, STEPS, part
@@ -27,22 +29,43 @@ Shows = Callable[[str], bool]
 
 
 def tell(
-    shown: pl.DataFrame, found: pl.DataFrame, case: Events, complete: Complete, shows: Shows = lambda channel: True
+    shown: pl.DataFrame,
+    found: pl.DataFrame,
+    cases: Callable[[Iterable[str]], Iterable[Events]],
+    complete: Complete,
+    shows: Shows = lambda channel: True,
 ) -> pl.DataFrame:
     """COLUMNS, by finding and number: the stories of the findings `shown`, of all that were `found`.
 
-    `complete` reads all fields of events again (columns `sources` and `fields`); `shows`: whether a channel is read.
-    Of very many findings the MOST_FINDINGS most severe that are not suppressed come first, and MOST_EACH of each query;
-    others have no story.
+    `cases` gives the events of hosts (`shares.host_key`), in one or more parts; `complete` reads all fields of events
+    again (columns `sources` and `fields`); `shows`: whether a channel is read. Of very many findings the MOST_FINDINGS
+    most severe that are not suppressed come first, and MOST_EACH of each query; others have no story.
     """
     told = _foremost(shown)
+    stories = [pl.DataFrame(schema=COLUMNS)]
+    if told.height:
+        for case in cases(told.select(host_key().unique())["host"].to_list()):
+            stories += _of_case(case.share.of(told), case.share.of(found), case, complete, shows)
+    return pl.concat(stories).sort("finding_id", "number")
+
+
+def _of_case(
+    told: pl.DataFrame, found: pl.DataFrame, case: Events, complete: Complete, shows: Shows
+) -> Iterable[pl.DataFrame]:
     if not told.height:
-        return pl.DataFrame(schema=COLUMNS)
-    known = People(case, told.select(pl.col("host").str.to_lowercase().alias("host_key")))
-    chunks = (told.slice(begin, _CHUNK) for begin in range(0, told.height, _CHUNK))
-    return pl.concat([_stories(chunk, found, case, known, complete, shows) for chunk in chunks]).sort(
-        "finding_id", "number"
-    )
+        return
+    try:
+        case = case.only(NEEDS)
+    except TooLargeError as error:
+        untold = told.select("finding_id", "host")
+        yield _ordered(part(untold, step="telemetry", status=ABSENT, text=_UNTOLD + str(error)))
+    else:
+        known = People(case, told.select(pl.col("host").str.to_lowercase().alias("host_key")))
+        for begin in range(0, told.height, _CHUNK):
+            yield _stories(told.slice(begin, _CHUNK), found, case, known, complete, shows)
+
+
+_UNTOLD = "the story is not told: it "
 
 
 _CHUNK = 500  # findings whose stories are told at once: what is joined for them is in memory

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hunt import duplicates, schema
 from hunt.duplicates import once
 from hunt.model import SYSMON
+from hunt.store import write
 from tests.helpers import OUTLOOK, Row, event, moment, start, texts
 
 
@@ -151,3 +152,52 @@ def test_a_thousand_copies_of_many_events_are_no_more_work_than_as_many_events()
     found = once(many)
     assert found.height == 200
     assert set(found["sources"].list.len()) == {500}
+
+
+def collapsed(lot: pl.DataFrame) -> pl.DataFrame:
+    """A lot as a case has it: live rows with record ids that are alike but for their places are one row of them all."""
+    told = lot.with_columns(pl.col("time", "logged").cast(pl.Int64)).rows(named=True)  # Python's times lack decimals
+    alike: dict[Any, list[int]] = {}
+    for number, row in enumerate(told):
+        alone = row["record_id"] is None or row["recovered"]
+        same = [str(value) for name, value in row.items() if name not in ("source", "offset")]
+        alike.setdefault((number if alone else None, *same), []).append(number)
+    places = [[{"path": told[n]["source"], "offset": told[n]["offset"]} for n in group] for group in alike.values()]
+    sources = [group if len(group) > 1 else None for group in places]
+    firsts = lot[[group[0] for group in alike.values()]]
+    return firsts.with_columns(pl.Series("sources", sources, dtype=duplicates.SOURCES))
+
+
+seen = st.fixed_dictionaries(
+    {
+        "host": st.sampled_from([None, "WS01", "ws01"]),
+        "record_id": st.sampled_from([None, "1", "1", "2"]),
+        "record_number": st.sampled_from(["1", "2"]),
+        "logged": st.sampled_from([moment("0.123"), moment("0.1234"), moment("0.1234567"), moment("0.5")]),
+        "source": st.sampled_from(["x", "y", "z"]),
+        "recovered": st.sampled_from([False, False, True]),
+        "A": st.sampled_from([None, "a"]),
+        "RenderingInfo.Level": st.sampled_from([None, "high"]),
+        "lot": st.integers(0, 2),
+    }
+)
+# Most are copies of one event: what else is alike would hardly ever meet.
+usual = seen.map(lambda row: row | {"host": "WS01", "record_id": "1", "record_number": "1", "logged": moment("0.1234"),
+                                    "recovered": False, "A": "a", "RenderingInfo.Level": None})  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(given_rows=st.lists(st.one_of(usual, usual, seen), min_size=1, max_size=14))
+def test_rows_of_several_places_give_what_a_row_for_each_place_gives(given_rows: list[Row]) -> None:
+    """However the files are dealt out to lots, within each of which what is alike is one row already."""
+    met = [
+        event(1, **{k: v for k, v in row.items() if k not in ("host", "lot")}, offset=str(at)) | {"host": row["host"]}
+        for at, row in enumerate(given_rows)
+    ]
+    whole = frame(*met)
+    lot = pl.Series([given_rows[at]["lot"] for at in whole["offset"]])
+    lots = [collapsed(whole.filter(lot == number)) for number in range(3)]
+    together = pl.concat(lots).sort("source", "offset", maintain_order=True)
+    assert once(together).equals(once(whole))
+    again = write.collapsed(pl.concat(lots)).sort("source", "offset")  # as a run with little memory does it
+    assert again.equals(collapsed(whole).sort("source", "offset"))

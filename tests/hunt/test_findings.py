@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from hunt import findings, schema
-from hunt.findings import gather, reference
+from hunt.findings import reference
+from hunt.hunting import gather
 from hunt.model import SYSMON, Batch, Case, Hunt, Need, Severity
 from queries.outlook_script_host import HUNT
 from tests.helpers import OUTLOOK, POWERSHELL, Row, batch, case, moment, start

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import polars as pl
 
-from hunt.findings import FOUND, REFERENCE, gather, known, reference
+from hunt.findings import FOUND, REFERENCE, known, reference
+from hunt.hunting import gather
 from hunt.model import SYSMON, Case, Hunt, Need, Severity
 from hunt.rules.choose import choose, with_foundations
 from tests.helpers import OUTLOOK, case, start

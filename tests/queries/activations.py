@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hunt.findings import gather
+from hunt.hunting import gather
 from hunt.model import Hunt
 from hunt.registry import queries
 from tests.helpers import OUTLOOK, Row, case, event, guid, moment, start

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hunt.events import Events
-from hunt.findings import gather
+from hunt.hunting import gather
 from hunt.model import Batch, Parser, Reading, Settings
 from hunt.registry import select
 from parsers.google_audit import PARSER as GOOGLE

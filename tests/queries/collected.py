@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hunt.findings import gather
+from hunt.hunting import gather
 from hunt.registry import select
 from tests.helpers import Row, case, event, moment
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hunt.findings import gather
+from hunt.hunting import gather
 from hunt.registry import select
 from tests.helpers import OUTLOOK, POWERSHELL, Row, case, event, guid, moment, start
 from tests.queries.collected import (

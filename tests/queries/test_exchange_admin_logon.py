@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hunt import coverage
-from hunt.findings import gather
+from hunt.hunting import gather
+from hunt.parts import Together
 from hunt.registry import select
 from tests.helpers import Row, case, event
 from tests.queries.cmdlets import ALICE, DOMAIN, EX01, ran
@@ -122,9 +123,9 @@ def test_without_administrators_it_is_said_that_nobody_could_be_judged() -> None
     (part,) = query.hunt.unknowns
     assert part.counts(case(*USUAL)).collect().rows() == [(EX01, 9, 9)]
     assert part.counts(case(RAN, *USUAL)).collect().rows() == [(EX01, 0, 9)]
-    (fact,) = coverage.unknown(case(*USUAL), [query])
+    (fact,) = coverage.unknown(Together(case(*USUAL)), [query])
     assert fact.detail.endswith(": 9 of 9 logons")
-    assert [*coverage.unknown(case(RAN, *USUAL), [query])] == []
+    assert [*coverage.unknown(Together(case(RAN, *USUAL)), [query])] == []
 
 
 def test_the_order_of_events_changes_nothing() -> None:

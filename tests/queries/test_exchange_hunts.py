@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from hunt.findings import gather
+from hunt.hunting import gather
 from hunt.registry import queries
 from tests.helpers import case
 from tests.queries.cmdlets import ALICE, BACKUP, found, ran

@@ -10,8 +10,9 @@ import pytest
 
 from hunt import coverage
 from hunt.events import Events
-from hunt.findings import gather
+from hunt.hunting import gather
 from hunt.model import SYSMON
+from hunt.parts import Together
 from hunt.registry import queries
 from tests.helpers import NULL_GUID, OUTLOOK, POWERSHELL, Row, case, event, guid, start
 from tests.hunt.lineage.test_security import created
@@ -65,6 +66,9 @@ class Crowded:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._of, name)
+
+    def for_hunts(self, hunts: Any) -> Any:
+        yield self, hunts
 
     @property
     def lineage(self) -> pl.LazyFrame:
@@ -367,7 +371,7 @@ def test_without_command_lines_a_remote_start_is_for_review() -> None:
 def unnamed(*rows: Row) -> list[tuple[str, str, int]]:
     """(channel, what is said, how many) of starts of Outlook that a hunt could not judge."""
     query = [query for query in queries() if query.hunt.id == "outlook-com-longlived"]
-    return [(fact.channel, fact.detail, fact.count or 0) for fact in coverage.unknown(case(*rows), query)]
+    return [(fact.channel, fact.detail, fact.count or 0) for fact in coverage.unknown(Together(case(*rows)), query)]
 
 
 def test_a_start_whose_creator_nobody_tells_is_counted() -> None:

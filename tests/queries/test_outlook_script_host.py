@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hunt.events import Events
-from hunt.findings import gather
+from hunt.hunting import gather
 from hunt.model import Settings
 from queries.outlook_script_host import HUNT
 from tests.helpers import NULL_GUID, OUTLOOK, POWERSHELL, Row, batch, case, event, guid, moment, start

@@ -9,6 +9,7 @@ import polars as pl
 from hunt import coverage
 from hunt.events import Events
 from hunt.model import SYSMON, Batch, EventType, Help, Hunt, Need, Problem, QueryResult, Severity, Status, Unknown
+from hunt.parts import Together
 from hunt.registry import Query, queries
 from tests.helpers import OUTLOOK, POWERSHELL, Row, batch, case, event, start
 from tests.hunt.coverage.cover import cover, of_kind, seen_of
@@ -138,7 +139,7 @@ def test_what_could_not_be_told_of_the_hunt_itself_makes_it_run_partly() -> None
         query = Query(Hunt("q", "Q", Severity.LOW, 1, (), needs, _nothing, unknowns=some), "q.py")
         events = case(start(OUTLOOK))
         result = coverage.evaluate(events, seen_of(events, needs), query)
-        (told,) = coverage.with_unknown([result], [query], coverage.unknown(events, [query]))
+        (told,) = coverage.with_unknown([result], [query], coverage.unknown(Together(events), [query]))
         reason = "; ".join(f"{part.said}: 1 process start" for part in some)
         assert (told.status, told.reason) == (status, reason)
 
@@ -257,7 +258,7 @@ def test_processes_of_which_a_part_could_not_be_told_are_counted_by_host() -> No
     counts = pl.LazyFrame({"host": ["A", "B"], "unknown": [3, 0], "total": [5, 2]})
     part = Unknown("age unknown", lambda case: counts, (Need(SYSMON, 1, frozenset()),))
     query = Query(Hunt("q", "Q", Severity.LOW, 1, (), (), _nothing, unknowns=(part,)), "q.py")
-    (fact,) = coverage.unknown(case(), [query])
+    (fact,) = coverage.unknown(Together(case()), [query])
     assert (fact.kind, fact.host, fact.query, fact.count) == ("not_evaluable", "A", "q", 3)
     assert fact.detail == "age unknown: 3 of 5 process starts"
     result = coverage.evaluate(case(), coverage.Seen(), query)

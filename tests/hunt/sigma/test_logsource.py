@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hunt import coverage, findings, registry
+from hunt import coverage, hunting, registry
 from hunt.events import Events
 from hunt.model import SYSMON, Status
 from hunt.rules.model import Loaded, RuleError, Unusable
@@ -116,7 +116,7 @@ def test_what_the_security_log_never_tells_is_said_where_it_is_read(tmp_path: Pa
     never = "ParentCommandLine, Product"
     assert f"no {never} in event 4688 of Security on 1 of 2 hosts: what the rule leaves out by them is not" in reason
     assert "no OriginalFileName, ParentUser in event 4688 of Security on 1 of 2 hosts: what they tell is not" in reason
-    told = findings.gather(case, [part.hunt])[0].sort("host")
+    told = hunting.gather(case, [part.hunt])[0].sort("host")
     assert told["host"].to_list() == ["WS01", "WS02"]
     assert told["reason"][0] == f"A rule; event 4688 of Security never tells {never}, by which the rule leaves some out"
     assert told["reason"][1] == "A rule"

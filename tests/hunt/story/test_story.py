@@ -45,7 +45,7 @@ def tell(rows: list[Row], *findings: dict[str, Any]) -> pl.DataFrame:
     if rows:
         case.add(batch(*rows))
     found = pl.DataFrame([{c: row.get(c) for c in COLUMNS} for row in findings], schema=COLUMNS)
-    return story.tell(found, found, case, lambda events: events)
+    return story.tell(found, found, lambda keys: [case], lambda events: events)
 
 
 def texts(told: pl.DataFrame, step: str, status: str = "seen") -> list[str]:
@@ -505,7 +505,7 @@ def test_a_channel_that_was_not_read_is_not_said_to_be_empty() -> None:
     case = Events(story.NEEDS)
     case.add(batch(process, outlook))
     found = pl.DataFrame([{c: finding(process, outlook).get(c) for c in COLUMNS}], schema=COLUMNS)
-    told = story.tell(found, found, case, lambda events: events, lambda channel: channel != "Security")
+    told = story.tell(found, found, lambda keys: [case], lambda events: events, lambda channel: channel != "Security")
     assert texts(told, "logon", "absent") == ["Security hidden by --channel: from where the user came is not known"]
 
 
