@@ -24,25 +24,32 @@ from hunt.pipeline import Covered, Request, cover, run
 from hunt.reading import collect, read
 
 
-def open(*evidence: str | os.PathLike[str], password: str | None = None, jobs: int | None = None) -> OpenCase:
+def open(
+    *evidence: str | os.PathLike[str],
+    password: str | None = None,
+    jobs: int | None = None,
+    case: str | os.PathLike[str] | None = None,
+) -> OpenCase:
     """Evidence to be looked at: event logs, folders, archives, as `hunt run` takes them. It is only ever read.
 
-    `password`: of archives; `jobs`: files, or parts of large ones, that are read at a time; default: all processors.
+    `case`: what `hunt ingest` made, a folder or a URL. `password`: of archives; `jobs`: files, or parts of
+    large ones, that are read at a time; default: all processors.
     Raises EvidenceError for what is not there. Nothing is decoded until it is asked for.
     """
-    if not evidence:
+    if not evidence and case is None:
         raise EvidenceError("open: no evidence named")
-    return OpenCase([Path(path) for path in evidence], Opening(password), jobs or os.cpu_count() or 1)
+    cases = [] if case is None else [os.fspath(case)]
+    return OpenCase([Path(path) for path in evidence], Opening(password), jobs or os.cpu_count() or 1, cases)
 
 
 class OpenCase:
     """What `open` gives. Each question reads the evidence for what it needs alone; what was read is kept."""
 
-    def __init__(self, evidence: Sequence[Path], opening: Opening, jobs: int) -> None:
+    def __init__(self, evidence: Sequence[Path], opening: Opening, jobs: int, cases: Sequence[str] = ()) -> None:
         for path in evidence:
             if not os.path.lexists(path):
                 raise EvidenceError(f"{path}: no such file or folder")
-        self._request = Request(evidence, jobs=jobs, opening=opening)
+        self._request = Request(evidence, jobs=jobs, opening=opening, cases=cases)
         self._frames: dict[tuple[str, int], pl.LazyFrame] = {}
 
     def types(self) -> pl.DataFrame:
@@ -123,12 +130,12 @@ class OpenCase:
         isolation.bound(Bounds())
         with (
             interrupts.listening() as stop,
-            collect(request.evidence, request.opening, hashed=False) as collected,
+            collect(request.evidence, request.opening, hashed=False, cases=request.cases) as collected,
         ):
 
             def attempt(guard: Guard) -> tuple[Events, tuple[Problem, ...]]:
                 events = Events(asked)
-                _, problems = read(collected, Reading(events.wants(), request.jobs), events.add, guard=guard)
+                _, problems = read(collected, Reading(events.wants(), request.jobs, once=True), events.add, guard=guard)
                 return events, (*collected.problems, *problems, *guard.problems)
 
             return isolation.attempts(attempt, Bounds(), stop, lambda note: None)

@@ -1,4 +1,7 @@
-"""All fields of the events that findings name: hunts read only some columns, so these few records are read again."""
+"""All fields of the events that findings name: hunts read only some columns, so these few records are read again.
+
+Fields are told by name, in their order: which of a log stands first depends on what else is read with it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from hunt import schema
 from hunt.events import printed
 from hunt.evidence import Collection
 from hunt.model import ALL_COLUMNS, Batch, EventType, Evidence, Parser, Wants
+from hunt.store.parser import Stored
 
 Reader = Callable[[Parser, Evidence, Sequence[int]], Batch]  # as Parser.records; raises OSError
 Sweep = Callable[[Parser, Evidence, Wants], Iterator[Batch]]  # a whole file
@@ -30,13 +34,23 @@ def complete(
     """
     files = {item.source: (item, parser) for item, parser in collected.files}
     first = pl.col("sources").list.first()
-    places = events.select("channel", "event_id", path=first.struct.field("path"), offset=first.struct.field("offset"))
+    placed = (first.struct.field("path"), first.struct.field("offset"))
+    places = events.select("channel", "event_id", "host", "time", path=placed[0], offset=placed[1])
     fields: dict[tuple[str, int], str] = {}
+    in_cases: dict[object, list[pl.DataFrame]] = {}
     for (path,), rows in places.drop_nulls("path").group_by("path", maintain_order=True):
         if path in files:
             item, parser = files[str(path)]
+            if isinstance(parser, Stored):
+                in_cases.setdefault(parser.together, []).append(rows)
+                continue
             for batch in _batches(item, parser, rows, read, sweep):
-                fields.update(((item.source, offset), text) for offset, text in _texts(batch))
+                fields.update(_texts(batch))
+    for parts in in_cases.values():
+        _, parser = files[parts[0]["path"][0]]
+        assert isinstance(parser, Stored)
+        for batch in parser.events(pl.concat(parts)):
+            fields.update(_texts(batch))
     known = [fields.get(place) for place in places.select("path", "offset").iter_rows()]
     told = events.select(pl.coalesce(pl.Series("known", known, dtype=pl.String), "fields").alias("fields"))["fields"]
     lost = told.is_null().arg_true()
@@ -45,10 +59,11 @@ def complete(
     return events.with_columns(told.alias("fields"))
 
 
-def _texts(batch: Batch) -> Iterator[tuple[int, str]]:
+def _texts(batch: Batch) -> Iterator[tuple[tuple[str, int], str]]:
     for kind, frame in batch.frames.items():
-        for offset, shown in zip(frame["offset"], printed(frame, kind.event_id), strict=True):
-            yield offset, json.dumps(shown, ensure_ascii=False)
+        told = printed(_ordered(frame), kind.event_id)
+        for source, offset, shown in zip(frame["source"], frame["offset"], told, strict=True):
+            yield (source, offset), json.dumps(shown, ensure_ascii=False)
 
 
 def _batches(item: Evidence, parser: Parser, rows: pl.DataFrame, read: Reader, sweep: Sweep | None) -> Iterator[Batch]:
@@ -59,8 +74,9 @@ def _batches(item: Evidence, parser: Parser, rows: pl.DataFrame, read: Reader, s
         wants = Wants({EventType(channel, event_id).key: ALL_COLUMNS for channel, event_id in kinds})
         met = [offsets.clear()]
         for batch in sweep(parser, item, wants):
-            few = {kind: _ordered(frame.filter(pl.col("offset").is_in(offsets.implode()))) for kind, frame in
-                   batch.frames.items()}  # fmt: skip
+            few = {
+                kind: frame.filter(pl.col("offset").is_in(offsets.implode())) for kind, frame in batch.frames.items()
+            }
             met += [frame["offset"] for frame in few.values()]
             yield Batch(few, batch.census)
         # What has no place in a whole file, such as stale records; not all if the sweep was ended.
@@ -72,7 +88,7 @@ def _batches(item: Evidence, parser: Parser, rows: pl.DataFrame, read: Reader, s
 
 
 def _ordered(frame: pl.DataFrame) -> pl.DataFrame:
-    """With its own fields by name: what comes first depends on which part of a file was decoded with which."""
+    """With its own fields by name."""
     named = (*schema.CORE, *schema.SYSTEM)
     return frame.select(*(c for c in named if c in frame.columns), *sorted(set(frame.columns) - set(named)))
 

@@ -46,14 +46,15 @@ def collect(
     hashed: bool = True,
     begin: Callable[[str], None] = lambda source: None,
     avoid: Names[str] = (),
+    known: Callable[[Evidence], bool] = lambda container: False,
 ) -> Iterator[Collection]:
     """All evidence under files and folders, each file once; `leave_out` is a folder of results, not evidence.
 
     What archives hold are temporary files, gone when the context is left. `hashed`: with SHA-256, for which every file
     is read once more; without, it is "". A parser is asked before a container. `begin` is told of each container before
-    it is opened, and of "" after it; those in `avoid` are not opened.
+    it is opened, and of "" after it; those in `avoid` are not opened, nor those that are `known`.
 
-    Raises EvidenceError if an argument does not exist or nothing can be read at all.
+    Raises EvidenceError if an argument does not exist or nothing can be read at all, and nothing of it is known.
     """
     with Spool(arguments) as spool:
         found = _Sorted()
@@ -61,14 +62,15 @@ def collect(
         formats = Formats(parsers, containers)
         unpacker = Unpacker(formats, opening or Opening(), spool, unique, hashed, begin, avoid)
         met = set[object]()
+        asked = _Asked(known)
         for entry in sources.find(arguments, leave_out):
             if isinstance(entry, Problem):
                 found.problems.append(entry)
             else:
                 met.add(entry.key)
-                found.take(_outcomes(entry, unique(entry.source), formats, unpacker, hashed))
+                found.take(_outcomes(entry, unique(entry.source), formats, unpacker, hashed, asked))
         found.settle(met)
-        if not found.files:
+        if not found.files and not asked.some:
             raise EvidenceError(_nothing(arguments, found.problems, found.skipped))
         yield Collection(tuple(found.files), tuple(found.problems), tuple(found.skipped), tuple(found.containers))
 
@@ -113,7 +115,22 @@ class _Sorted:
                 self.problems.append(Problem(source, "file", f"is read with {whole.name}, which is to be named"))
 
 
-def _outcomes(found: Found, source: str, formats: Formats, unpacker: Unpacker, hashed: bool) -> Iterator[Outcome]:
+@dataclass(slots=True)
+class _Asked:
+    """Which containers are known, and whether any was."""
+
+    known: Callable[[Evidence], bool]
+    some: bool = False
+
+    def __call__(self, container: Evidence) -> bool:
+        known = self.known(container)
+        self.some = self.some or known
+        return known
+
+
+def _outcomes(
+    found: Found, source: str, formats: Formats, unpacker: Unpacker, hashed: bool, known: _Asked
+) -> Iterator[Outcome]:
     """What one file gives: opened once, for its first bytes, its size and its hash."""
     try:
         with open(found.path, "rb", buffering=0) as file:  # noqa: PTH123 - most files are of no interest, and many
@@ -128,7 +145,8 @@ def _outcomes(found: Found, source: str, formats: Formats, unpacker: Unpacker, h
         yield Log(evidence, parser)
     elif evidence and container:
         yield Opened(evidence)
-        yield from _held(unpacker.open(evidence.path, source, container), found, source)
+        if not known(evidence):
+            yield from _held(unpacker.open(evidence.path, source, container), found, source)
     elif found.expected:
         yield Problem(source, "file", formats.unknown(empty=not head))
     else:

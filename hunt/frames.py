@@ -26,6 +26,7 @@ class Asked:
     bounds: Bounds = field(default_factory=Bounds)
     opening: Opening = field(default_factory=Opening)
     slack: bool = False  # also stale records behind the live ones
+    cases: Sequence[str] = ()  # that are read as the evidence they were made from
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def export(asked: Asked, target: Callable[[], Export], watcher: Watcher | None =
     isolation.bound(asked.bounds)
     with (
         interrupts.listening() as stop,
-        collect(asked.evidence, asked.opening, asked.out, hashed=False) as collected,
+        collect(asked.evidence, asked.opening, asked.out, hashed=False, cases=asked.cases) as collected,
     ):
 
         def attempt(guard: Guard) -> Exported:

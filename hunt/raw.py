@@ -13,6 +13,7 @@ from hunt.errors import EvidenceError
 from hunt.evidence import Collection, identify
 from hunt.model import Evidence
 from hunt.sources import Unique, printable
+from hunt.store.collection import live
 
 
 def joined(collected: Collection, raw: Sequence[Path], hashed: bool = True) -> Collection:
@@ -22,10 +23,9 @@ def joined(collected: Collection, raw: Sequence[Path], hashed: bool = True) -> C
     """
     if not raw:
         return collected
-    logs = [item for item, _ in collected.files]
-    carver = registry.carver(logs)
+    carver = registry.carver([*live(collected)])
     unique = Unique()
-    for source in (*(item.source for item in logs), *(problem.source for problem in collected.problems)):
+    for source in (*(item.source for item, _ in collected.files), *(problem.source for problem in collected.problems)):
         unique(source)
     files = [(_raw(path, unique(printable(path.resolve().name or "raw")), hashed), carver) for path in _once(raw)]
     return replace(collected, files=(*collected.files, *files))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,18 +13,32 @@ import polars as pl
 from hunt import evidence, pulse, registry
 from hunt.isolation import Guard
 from hunt.model import Batch, Evidence, Opening, Parser, Problem, Reading, Tally
+from hunt.store import collection as stored
+from hunt.store.known import is_case
 from hunt.watcher import Watcher
 
 
+@contextmanager
 def collect(
-    paths: Sequence[Path], opening: Opening, out: Path | None = None, hashed: bool = True
-) -> AbstractContextManager[evidence.Collection]:
-    """`evidence.collect` with all formats we have; what can't be opened alive is left alone the next time."""
-    if not paths:  # raw data alone
-        return nullcontext(evidence.Collection((), (), ()))
+    paths: Sequence[Path],
+    opening: Opening,
+    out: Path | None = None,
+    hashed: bool = True,
+    cases: Sequence[str] = (),
+) -> Iterator[evidence.Collection]:
+    """`evidence.collect` with all formats we have; what can't be opened alive is left alone the next time.
+
+    `cases`: cases (paths, URLs) that are read as the evidence they were made from; a path that is one is so, too.
+    """
+    logs = [path for path in paths if not is_case(path)]
+    stores = stored.load([*cases, *(str(path) for path in paths if path not in logs)])
+    if not logs:  # cases, or raw data alone
+        yield stored.joined(evidence.Collection((), (), ()), stores)
+        return
     begin, avoid = partial(pulse.beat, pulse.Phase.COLLECTING), pulse.orders().avoid
     parsers, containers = registry.parsers(), registry.containers()
-    return evidence.collect(paths, parsers, containers, opening, out, hashed, begin, avoid)
+    with evidence.collect(logs, parsers, containers, opening, out, hashed, begin, avoid) as found:
+        yield stored.joined(found, stores)
 
 
 def read(
@@ -36,14 +50,16 @@ def read(
 ) -> tuple[tuple[Tally, ...], list[Problem]]:
     """Decode all files, hand on their batches; (what each file gave, everything that could not be read).
 
-    Without a guard, what a parser raises travels up, and an interrupt ends it all.
+    Without a guard, what a parser raises travels up, and an interrupt ends it all. Raises HuntError for what a case
+    can't tell.
     """
+    stored.check(collected, reading)
     watcher = watcher or Watcher()
     problems: list[Problem] = []
     records: Counter[str] = Counter()
     done = 0
     watcher.begin(len(collected.files), sum(item.size for item, _ in collected.files))
-    for parser, files in _by_parser(collected):
+    for parser, files in by_parser(collected):
         for part in guard.read(parser, files, reading) if guard else parser.read(files, reading):
             if isinstance(part, Problem):
                 problems.append(part)
@@ -55,19 +71,28 @@ def read(
                 done += part.size
                 watcher.at(part.source, done, records.total())
     pulse.beat(pulse.Phase.ENDING)
-    failed = Counter(problem.source for problem in problems if problem.kind == "record")
-    any_kind = Counter(problem.source for problem in problems)
-    tallies = tuple(
-        Tally(i, parser.name, records[i.source] + failed[i.source], records[i.source], any_kind[i.source])
-        for i, parser in collected.files
-    )
+    tallies = tallied(collected, records, problems)
     for tally in tallies:
         watcher.tally(tally)
     return tallies, problems
 
 
-def _by_parser(collected: evidence.Collection) -> Iterable[tuple[Parser, list[Evidence]]]:
-    names = dict.fromkeys(parser.name for _, parser in collected.files)
-    for name in names:
-        files = [(item, parser) for item, parser in collected.files if parser.name == name]
-        yield files[0][1], [item for item, _ in files]
+def tallied(
+    collected: evidence.Collection, records: Mapping[str, int], problems: Sequence[Problem]
+) -> tuple[Tally, ...]:
+    """What each file gave. `records`: how many of each source became rows."""
+    failed = Counter(problem.source for problem in problems if problem.kind == "record")
+    any_kind = Counter(problem.source for problem in problems)
+    read = Counter(records)
+    return tuple(
+        Tally(i, parser.name, read[i.source] + failed[i.source], read[i.source], any_kind[i.source])
+        for i, parser in collected.files
+    )
+
+
+def by_parser(collected: evidence.Collection) -> Iterable[tuple[Parser, list[Evidence]]]:
+    """Files that are read together: those of one parser, or of one case."""
+    groups: dict[object, tuple[Parser, list[Evidence]]] = {}
+    for item, parser in collected.files:
+        groups.setdefault(stored.together(parser), (parser, []))[1].append(item)
+    yield from groups.values()

@@ -90,7 +90,7 @@ def tell(
     isolation.bound(request.bounds)
     with (
         interrupts.listening() as stop,
-        collect(request.evidence, request.opening, request.out, hashed=False) as collected,
+        collect(request.evidence, request.opening, request.out, hashed=False, cases=request.cases) as collected,
     ):
 
         def attempt(guard: Guard) -> Read:
@@ -101,11 +101,11 @@ def tell(
                     for name, known in met.items():
                         known.update(dict.fromkeys(batch.census[name].drop_nulls().unique()))
                     for kind, frame in batch.frames.items():
-                        rows = _chosen(kind, frame, asked)
+                        rows = _chosen(kind, frame.drop("sources", strict=False), asked)
                         if rows.height:
                             spool.add(rows)
 
-                reading = Reading(asked.wants(), request.jobs, request.slack)
+                reading = Reading(asked.wants(), request.jobs, request.slack, once=True)
                 tallies, problems = read(collected, reading, add, watcher, guard)
                 if not guard.stop.requested:
                     for absent in asked.filters.check(sorted(met["host"]), sorted(met["channel"])):
@@ -141,7 +141,7 @@ def _told(row: Mapping[str, Any], asked: Asked) -> dict[str, object] | None:
         said = {"fields": row["fields"]}
     fields = said if isinstance(said, dict) else {"fields": said}
     own = {name: _plain(value) for name, value in fields.items() if _said(name, value)}
-    ordered = (*(name for name in _FIRST if name in own), *(name for name in own if name not in _FIRST))
+    ordered = (*(name for name in _FIRST if name in own), *sorted(name for name in own if name not in _FIRST))
     text = " ".join(f"{name}={own[name]}" for name in ordered)
     users = [_plain(fields[name]) for name in _USERS if fields.get(name) not in (None, "", "-")]
     channel, folded = row["channel"] or "", "\n".join((text, row["channel"] or "", row["host"] or "")).lower()
@@ -199,10 +199,10 @@ def _user(frame: pl.DataFrame) -> pl.Expr:
 
 
 def _text(frame: pl.DataFrame) -> pl.Expr:
-    """`Image=... CommandLine=...`: all fields that say something, those of _FIRST first."""
+    """`Image=... CommandLine=...`: all fields that say something, those of _FIRST first, the others by name."""
     core = {*schema.CORE, "sources"} - {"unparsed"}
     own = [c for c in frame.columns if c not in core and not c.startswith("System.")]
-    ordered = [*(c for c in _FIRST if c in own), *(c for c in own if c not in _FIRST)]
+    ordered = [*(c for c in _FIRST if c in own), *sorted(c for c in own if c not in _FIRST)]
     kinds = schema.kinds(frame["provider"].unique(), int(frame["event_id"][0]))
     types = schema.dtypes(frame)
     parts = []

@@ -81,14 +81,14 @@ def grow(request: Request, asked: Asked, watcher: Watcher | None = None) -> Grow
     isolation.bound(request.bounds)
     with (
         interrupts.listening() as stop,
-        collect(request.evidence, request.opening, request.out, hashed=False) as collected,
+        collect(request.evidence, request.opening, request.out, hashed=False, cases=request.cases) as collected,
     ):
 
         def attempt(guard: Guard) -> Grown:
             events = Events((*NEEDS, *READS), request.settings)
             seen = coverage.Seen(events.wants())
             with guard.stop.whole():
-                reading = Reading(seen.wants(), request.jobs, request.slack)
+                reading = Reading(seen.wants(), request.jobs, request.slack, once=True)
                 tallies, problems = read(collected, reading, seen.before(events.add), watcher, guard)
                 if not guard.stop.requested:
                     for absent in asked.filters.check(events.hosts(), ()):

@@ -1,0 +1,1 @@
+"""The case store: evidence decoded once, kept as plain Parquet. docs/case.md describes what lies where."""
