@@ -1,0 +1,262 @@
+"""All evidence read by workers: facts come back, events stay there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from hunt import coverage, pulse
+from hunt.cluster import lots as cutting
+from hunt.cluster import tasks
+from hunt.cluster.connect import Workers
+from hunt.cluster.held import Lots, parts_of, room_of
+from hunt.cluster.lots import Lot
+from hunt.cluster.sight import absolute, token, who_sees, witness
+from hunt.cluster.tasks import Facts, How, Order, Read
+from hunt.cluster.waiting import ended
+from hunt.events import Events
+from hunt.evidence import Collection
+from hunt.interrupts import Stop
+from hunt.isolation import Guard, SuspectError
+from hunt.model import Batch, Evidence, Need, Problem, Reading, Settings, Wants
+from hunt.parts import Gathered
+from hunt.reading import by_parser, tallied
+from hunt.room import Room
+from hunt.shares import Agreed
+from hunt.store import collection
+from hunt.watcher import Watcher
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is read of which evidence, and for whom."""
+
+    collected: Collection
+    needs: Sequence[Need]
+    settings: Settings
+    wants: Wants  # of hunts, as `--channel` leaves them
+    slack: bool
+    room: Room
+    guard: Guard
+    watcher: Watcher
+
+    @property
+    def stop(self) -> Stop:
+        return self.guard.stop
+
+
+@contextmanager
+def gather(workers: Workers, job: Job) -> Iterator[Gathered]:
+    """Read all evidence; the events are there as long as the `with` block lasts.
+
+    Raises HuntError if scheduler or workers are lost for good, or a case can't tell what is asked for.
+    """
+    there = room_of(workers)
+    reading = Reading(coverage.Seen(job.wants).wants(), 1, job.slack, once=True, room=there.decoding)
+    collection.check(job.collected, reading)
+    run = _Run(workers, job, reading)
+    run.read()
+    yield run.gathered()
+
+
+@dataclass(slots=True)
+class _Run:
+    workers: Workers
+    job: Job
+    reading: Reading
+    lots: list[Lot] = field(default_factory=list)
+    facts: dict[int, Facts] = field(default_factory=dict)  # by place of the lot
+    held: dict[int, Any] = field(default_factory=dict)  # its Read: a future, or what was read here
+    witnesses: dict[str, Path | None] = field(default_factory=dict)  # by source
+    tokens: dict[Path, str] = field(default_factory=dict)
+    done: int = 0  # bytes
+    records: int = 0
+
+    def read(self) -> None:
+        job = self.job
+        files = [item for item, _ in job.collected.files]
+        total = sum(item.size for item in files)
+        job.watcher.begin(len(files), total)
+        self.lots = self._cut(files, cutting.size_of_lots(total, self.workers.count()))
+        ordered = self._ordered()
+        futures = [self.workers.client.submit(tasks.facts, read, key=f"facts-{read.key}") for read in ordered.values()]
+        places, reads = list(ordered), list(ordered.values())
+        stop = job.guard.stop
+        again: list[tuple[int, str]] = []
+        for n in ended(self.workers, futures, self._beat, lambda: stop.requested):
+            place = places[n]
+            # A worker that died over it, more than once: the error is Dask's.
+            failed = futures[n].status != "finished"
+            facts = Facts("it has ended workers") if failed else futures[n].result()
+            if facts.trouble:
+                again.append((place, facts.trouble))
+            else:
+                self.held[place] = reads[n]
+                self._take(place, facts)
+        here = [place for place, lot in enumerate(self.lots) if not lot.machines]
+        for place, trouble in sorted([*again, *((place, "") for place in here)]):
+            if stop.requested:
+                break
+            self._read_here(place, trouble)
+        self._interrupted()
+        pulse.beat(pulse.Phase.ENDING)
+
+    def _beat(self) -> None:
+        pulse.beat(pulse.Phase.READING)
+
+    def _cut(self, files: Sequence[Evidence], size: int) -> list[Lot]:
+        self.witnesses = {item.source: witness(item, parser) for item, parser in self.job.collected.files}
+        there = who_sees(self.workers, {path: _size(path) for path in self.witnesses.values() if path})
+        everywhere = frozenset(self.workers.machines())
+
+        def sees(item: Evidence) -> frozenset[str]:
+            path = self.witnesses[item.source]
+            return there[path] if path else everywhere
+
+        self._tell(files, sees, everywhere)
+        parsers = [(absolute(parser), items) for parser, items in by_parser(self.job.collected)]
+        return cutting.cut(parsers, sees, size)
+
+    def _tell(
+        self, files: Sequence[Evidence], sees: Callable[[Evidence], frozenset[str]], everywhere: frozenset[str]
+    ) -> None:
+        """Which files not all machines see."""
+        few: dict[frozenset[str], list[str]] = {}
+        for item in files:
+            machines = sees(item)
+            if machines != everywhere:
+                few.setdefault(machines, []).append(item.source)
+        for machines, sources in sorted(few.items(), key=lambda entry: sorted(entry[0])):
+            more = f" and {len(sources) - 1} more files" if len(sources) > 1 else ""
+            where = f"only {', '.join(sorted(machines))} of {len(everywhere)} machines" if machines else "no worker"
+            does = "there" if machines else "here, and handed over"
+            self.job.watcher.note(f"{sources[0]}{more}: {where} can see it; read {does}")
+
+    def _ordered(self) -> dict[int, Any]:
+        """Futures of all lots that workers see, by place."""
+        name = cutting.named(self.workers.versions, self.reading, self.job.wants)
+        how = How(self.reading, self.job.wants, self.workers.versions)
+        submit, everywhere = self.workers.client.submit, frozenset(self.workers.machines())
+        common = submit(tasks.same, how, key=f"how-{name}")
+        ordered = {}
+        for place, lot in enumerate(self.lots):
+            where = {} if lot.machines == everywhere else {"workers": sorted(lot.machines)}
+            if lot.machines:
+                ordered[place] = submit(tasks.read, self._order(lot), common, key=f"read-{lot.key(name)}", **where)
+        return ordered
+
+    def _order(self, lot: Lot) -> Order:
+        paths = dict.fromkeys(self.witnesses[item.source] for item in lot.items)
+        tokens = tuple((str(path), self._token(path)) for path in paths if path)
+        seconds = self.job.guard.bounds.seconds(lot.size)
+        return Order(lot, tokens, seconds)
+
+    def _token(self, path: Path) -> str:
+        if path not in self.tokens:
+            self.tokens[path] = token(path)
+        return self.tokens[path]
+
+    def _take(self, place: int, facts: Facts) -> None:
+        self.facts[place] = facts
+        self.done += facts.read.total()
+        self.records += int(facts.census["records"].sum())
+        for problem in facts.problems:
+            self.job.watcher.problem(problem)
+        self.job.watcher.at(self.lots[place].items[-1].source, self.done, self.records)
+
+    def _read_here(self, place: int, trouble: str) -> None:
+        """A lot that no worker sees; or one that went wrong there, file by file in a process that may die."""
+        lot = self.lots[place]
+        items = lot.items
+        if len(items) == 1:  # of a piece, what is told of bytes is told of it
+            items = [replace(items[0], size=lot.size)]
+        if trouble:
+            more = f" and {len(items) - 1} more files" if len(items) > 1 else ""
+            self.job.watcher.note(f"{items[0].source}{more}: {trouble}; reading again here, file by file")
+        self.held[place] = done = self._here(lot, items, quick=not trouble)
+        self._take(place, done.facts)
+
+    def _here(self, lot: Lot, items: Sequence[Evidence], quick: bool) -> Read:
+        try:
+            return tasks.gathered(self._parts(lot, items, self.job.guard if quick else None), self.job.wants)
+        except SuspectError:
+            return tasks.gathered(self._parts(lot, items, None), self.job.wants)
+
+    def _again(self, place: int) -> Read:
+        lot = self.lots[place]
+        source = lot.items[0].source
+        self.job.watcher.note(
+            f"{source}: was read by a worker that is lost, and can't be by others; reading again here"
+        )
+        return self._here(lot, lot.items, quick=True)
+
+    def _parts(self, lot: Lot, items: Sequence[Evidence], guard: Guard | None) -> Iterator[Any]:
+        if guard:
+            yield from guard.read(lot.as_parser(), items, self.reading)
+            return
+        own = Guard(self.job.guard.bounds, self.job.guard.stop, careful=True)
+        try:
+            yield from own.read(lot.as_parser(), items, self.reading)
+        finally:
+            own.close()
+            self.job.guard.faults += own.faults
+            self.job.guard.unread += own.unread
+
+    def _interrupted(self) -> None:
+        """What was not read by then is told; tasks that still run are given up."""
+        left = [place for place in range(len(self.lots)) if place not in self.facts]
+        if not left:
+            return
+        read: Counter[str] = Counter()
+        for facts in self.facts.values():
+            read.update(facts.read)
+        sizes = {piece.evidence.source: piece.evidence.size for place in left for piece in self.lots[place].pieces}
+        for source, size in sizes.items():
+            self.job.guard.unread.append(source)
+            reason = f"not read whole: interrupted at {read[source]} of {size} bytes"
+            problem = Problem(source, "file", reason)
+            self.facts.setdefault(-1, Facts()).problems.append(problem)
+            self.job.watcher.problem(problem)
+
+    def gathered(self) -> Gathered:
+        """All facts together, in reading order, and the parts that hold the events."""
+        job = self.job
+        events, seen, agreed = Events(job.needs, job.settings), coverage.Seen(job.wants), Agreed()
+        problems: list[Problem] = []
+        for _, facts in sorted(self.facts.items()):
+            problems += facts.problems
+            events.count(Batch(facts.stale, facts.census))
+            seen.merge(facts.seen)
+            agreed.merge(facts.agreed)
+        problems = _once(problems)
+        records = dict(events.census().group_by("source").agg(pl.col("records").sum()).iter_rows())
+        tallies = tallied(job.collected, records, problems)
+        for tally in tallies:
+            job.watcher.tally(tally)
+        places = sorted(place for place in self.facts if place in self.held)
+        kinds: Counter[tuple[str, int]] = Counter()
+        for facts in self.facts.values():
+            kinds.update(facts.kinds)
+        lots = Lots(
+            [self.held[place] for place in places],
+            [self.facts[place].hosts for place in places],
+            kinds,
+            lambda n: self._again(places[n]),
+        )
+        return Gathered(tallies, problems, events, seen, parts_of(self.workers, lots, job, events, agreed))
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
+
+
+def _once(problems: Sequence[Problem]) -> list[Problem]:
+    """Without what each piece of a file says of the whole of it."""
+    met: set[Problem] = set()
+    return [p for p in problems if not (p.kind == "file" and (p in met or met.add(p)))]  # type: ignore[func-returns-value]

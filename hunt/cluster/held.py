@@ -1,0 +1,271 @@
+"""Events that workers hold, cut by host: `hunt.parts.Parts` of a cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from hunt import hunting, room
+from hunt.cluster import tasks
+from hunt.cluster.connect import Workers
+from hunt.cluster.lots import hashed, told
+from hunt.cluster.tasks import Packed, Part, Read
+from hunt.cluster.waiting import ended, ending
+from hunt.errors import TooLargeError
+from hunt.events import Events
+from hunt.interrupts import Stop
+from hunt.model import Batch, EventType, Hunt, Need, Settings, Wants
+from hunt.room import Room
+from hunt.shares import Agreed, Share
+from hunt.watcher import Watcher
+
+T = TypeVar("T")
+
+_EACH = 2  # parts for each task that runs at a time, so that all end at about the same time
+
+
+class Asked(Protocol):
+    """What a run asks of events; see `gather.Job`."""
+
+    @property
+    def needs(self) -> Sequence[Need]:
+        """What hunts read."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def room(self) -> Room:
+        """Of this process."""
+
+    @property
+    def stop(self) -> Stop: ...
+
+    @property
+    def watcher(self) -> Watcher: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lots:
+    """What was read, in reading order: futures of Read, or Reads of our own; and bytes of each of their hosts.
+
+    `again` reads one of them here.
+    """
+
+    reads: list[Any]
+    hosts: Sequence[Mapping[str, int]]
+    kinds: Mapping[tuple[str, int], int]  # bytes of each type of events
+    again: Callable[[int], Read]
+
+    def of(self, share: Share) -> list[int]:
+        """The places of those that have events of some hosts."""
+        return [place for place, hosts in enumerate(self.hosts) if share.meets(hosts)]
+
+
+@dataclass(slots=True)
+class Held:
+    """The parts of a run. Implements `hunt.parts.Parts`."""
+
+    workers: Workers
+    lots: Lots
+    parts: Sequence[Part]
+    asked: Asked
+    events: Events
+    agreed: Agreed
+    undivided: bool
+    _agreed: Any = None  # a future, made once for all parts
+
+    def each(self, work: Callable[[Events], T]) -> Iterator[T]:
+        import cloudpickle
+
+        content = cloudpickle.dumps(work)
+        named = hashlib.sha256(content).hexdigest()[:32]
+        futures = [self._work(part, content, f"work-{named}-{part.name}") for part in self.parts]
+        before = self.asked.stop.requested  # then what was read is still hunted in
+        done: dict[int, T] = {}
+        given = 0
+        hunts = isinstance(work, hunting.Stage)
+
+        def enough() -> bool:
+            return hunts and self.asked.stop.requested and not before
+
+        for place in ended(self.workers, futures, ending, enough):
+            if futures[place].status == "finished":
+                done[place] = futures[place].result()
+            else:  # workers died of it, or it is our own bug, which then shows here
+                done[place] = work(self._taken_over(place))
+            while given in done:
+                yield done.pop(given)
+                given += 1
+        for place in range(given, len(self.parts)):  # interrupted: hunts that know it, on what they did not look at
+            yield done[place] if place in done else work(self._none(self.parts[place]))
+
+    def _taken_over(self, place: int) -> Events:
+        """A part that workers have failed on; if there is no room for it here, hunts on it are not evaluable."""
+        part, failed = self.parts[place], f"hunting on {self._shown(place)} has failed on workers"
+        try:
+            made = self._here(part)
+        except TooLargeError as error:
+            self.asked.watcher.note(f"{failed}, and here it {error}")
+            made = _Refused(part.needs, part.settings, part.share, self.agreed)
+            made.error = error
+            made.add(Batch({}, part.census))
+            return made
+        self.asked.watcher.note(f"{failed}; it is done here")
+        return made
+
+    def _shown(self, place: int) -> str:
+        hosts = self.parts[place].census["host"].unique().drop_nulls()
+        return str(hosts[0]) if hosts.len() == 1 else f"{hosts.len()} hosts"
+
+    def whole(self, needs: Iterable[Need]) -> Events:
+        wanted = tuple(needs)
+        wants = Events(wanted).wants()
+        self._fits([{str(key): size for key, size in self.lots.kinds.items() if wants.of(EventType(*key)) is not None}])
+        made = Events((*self.asked.needs, *wanted), self.asked.settings)
+        made.add(Batch({}, self.events.census()))
+        return self._filled(made, Share(), range(len(self.lots.reads)), wanted)
+
+    def of_hosts(self, keys: Iterable[str], needs: Iterable[Need]) -> Iterator[Events]:
+        named, wanted = frozenset(keys), tuple(needs)
+        for part in self.parts:
+            if self.undivided:
+                yield self._here(part, wanted)
+            elif part.share.meets(named):
+                own = Share(frozenset(key for key in named if part.share.meets((key,))), rest=False)
+                yield self._here(part, wanted, own)
+
+    def _here(self, part: Part, needs: Sequence[Need] | None = None, only: Share | None = None) -> Events:
+        """The events of a part, or of some hosts of it, in this process."""
+        share = only or part.share
+        places = self.lots.of(share)
+        own = [{host: size for host, size in self.lots.hosts[p].items() if share.meets((host,))} for p in places]
+        self._fits(own)
+        made = Events((*self.asked.needs, *(needs or ())), self.asked.settings, part.share, self.agreed)
+        made.add(Batch({}, part.census))
+        return self._filled(made, share, places, needs)
+
+    def _none(self, part: Part) -> Events:
+        return part.events(self.agreed, ())
+
+    def _filled(self, made: Events, share: Share, places: Sequence[int], needs: Sequence[Need] | None) -> Events:
+        wants = None if needs is None else Events(needs).wants()
+        empty = made.census().clear()
+        elsewhere = [place for place in places if not isinstance(self.lots.reads[place], Read)]
+        futures = {place: self._picked(self.lots.reads[place], share, wants) for place in elsewhere}
+        for _ in ended(self.workers, [*futures.values()], ending):
+            pass
+        for place in places:
+            frames = self._frames(place, futures.pop(place, None), share, wants)
+            for kind, content, _ in frames:
+                made.add(Batch({self.agreed.kinds.get(kind.key, kind): tasks.unpacked(content)}, empty, own=True))
+        return made
+
+    def _frames(self, place: int, future: Any, share: Share, wants: Wants | None) -> Packed:
+        if future is not None and future.status == "finished":
+            picked: Packed = future.result()
+            return picked
+        if future is not None:  # it was read, and is lost: whoever would read it again can't
+            self.lots.reads[place] = self.lots.again(place)
+        return tasks.picked_of(self.lots.reads[place], share, wants, self.workers.versions)
+
+    def _picked(self, read: Any, share: Share, wants: Wants | None) -> Any:
+        said = [share.rest, sorted(share.keys), None if wants is None else told(wants)]
+        key = f"pick-{hashed(said)}-{read.key}"
+        return self.workers.client.submit(tasks.picked_of, read, share, wants, self.workers.versions, key=key)
+
+    def _work(self, part: Part, content: bytes, key: str) -> Any:
+        if self._agreed is None:
+            self._agreed = self.workers.client.submit(tasks.same, self.agreed, key=f"agreed-{part.name}")
+        lots = []
+        for place in self.lots.of(part.share):
+            read = self.lots.reads[place]
+            if isinstance(read, Read):
+                lots.append(tasks.picked_of(read, part.share, None, self.workers.versions))
+            elif all(part.share.meets((host,)) for host in self.lots.hosts[place]):
+                lots.append(read)
+            else:  # less has to travel
+                lots.append(self._picked(read, part.share, None))
+        kept = self.workers.memory() // 3
+        return self.workers.client.submit(tasks.work_on, content, part, self._agreed, kept, lots, key=key)
+
+    def _fits(self, hosts: Iterable[Mapping[str, int]]) -> None:
+        """Raises TooLargeError where so many events would not fit into this process."""
+        needed = sum(sum(sizes.values()) for sizes in hosts)
+        if needed > self.asked.room.whole:
+            raise self.asked.room.refuse(needed)
+
+
+class _Refused(Events):
+    """Hosts whose events have no room here."""
+
+    error: TooLargeError
+
+    def only(self, needs: Iterable[Need]) -> Events:
+        raise self.error
+
+    def for_hunts(self, hunts: Iterable[Hunt]) -> Iterator[tuple[Events | TooLargeError, Iterable[Hunt]]]:
+        yield self.error, hunts
+
+
+def parts_of(workers: Workers, lots: Lots, asked: Asked, events: Events, agreed: Agreed) -> Held:
+    """Hosts in parts of about the same size."""
+    sizes: Counter[str] = Counter()
+    for hosts in lots.hosts:
+        sizes.update(hosts)
+    groups = grouped(sizes, workers)
+    census = events.census()
+    parts = []
+    for number, keys in enumerate(groups):
+        if len(groups) == 1:
+            share = Share()
+        elif number == 0:
+            share = Share(frozenset(sizes) - keys, rest=True)
+        else:
+            share = Share(keys, rest=False)
+        said = [
+            [_name(lots.reads[place]) for place in lots.of(share)],
+            [share.rest, sorted(share.keys)],
+            sorted(str((*need.event_type, sorted(need.columns))) for need in asked.needs),
+            str(asked.settings),
+        ]
+        part = Part(hashed(said), tuple(asked.needs), asked.settings, share, share.of(census), workers.versions)
+        parts.append(part)
+    return Held(workers, lots, parts, asked, events, agreed, undivided=len(parts) == 1)
+
+
+def room_of(workers: Workers) -> Room:
+    """Of each worker, for one task."""
+    return Room.of(max(room.LEAST, workers.memory()))
+
+
+def grouped(sizes: Mapping[str, int], workers: Workers) -> list[frozenset[str]]:
+    """Hosts in groups, the largest first into the smallest group; the first group holds those without a name."""
+    total = sum(sizes.values())
+    most = room_of(workers).part
+    number = max(1, min(len(sizes), max(workers.count() * _EACH, -(-total // most))))
+    groups: list[set[str]] = [{""}, *(set[str]() for _ in range(number - 1))]
+    weights = [(sizes.get("", 0), 0), *((0, n) for n in range(1, number))]
+    heapq.heapify(weights)
+    for host, size in sorted(sizes.items(), key=lambda entry: (-entry[1], entry[0])):
+        if host:
+            weight, n = heapq.heappop(weights)
+            groups[n].add(host)
+            heapq.heappush(weights, (weight + size, n))
+    first, *others = groups
+    return [frozenset(first), *(frozenset(group) for group in others if group)]
+
+
+def _name(read: Any) -> str:
+    """Of what was read, by its content."""
+    if not isinstance(read, Read):
+        return str(read.key)
+    digest = hashlib.sha256()
+    for kind, content, _ in read.frames:
+        digest.update(f"{kind}".encode())
+        digest.update(content)
+    return digest.hexdigest()

@@ -1,0 +1,257 @@
+"""What workers do: functions of their arguments alone, so that doing them again, elsewhere, gives the same."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from hunt import schema
+from hunt.cluster.lots import Lot
+from hunt.cluster.sight import token
+from hunt.cluster.versions import Versions, here
+from hunt.coverage.seen import Seen
+from hunt.events import Events
+from hunt.model import ALL_COLUMNS, Batch, EventType, Need, Problem, Progress, Reading, Settings, Wants
+from hunt.shares import Agreed, Share, host_key
+
+_APART = 16  # groups of hosts, at most, that a frame is cut into where it is read: most logs are of one or few
+
+
+class Packet(NamedTuple):
+    """Events of one type and of some hosts (their keys)."""
+
+    kind: EventType
+    content: bytes  # `packed`
+    hosts: frozenset[str]
+
+
+Packed = tuple[Packet, ...]  # in reading order; types and hosts may come again
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How lots are to be read: the same for all, and sent once."""
+
+    reading: Reading
+    needed: Wants  # by hunts; `reading` wants more
+    versions: Versions
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A lot that is to be read."""
+
+    lot: Lot
+    tokens: tuple[tuple[str, str], ...]  # paths of files that it is recognised by, and what `sight.token` tells of them
+    seconds: float  # that it may take
+
+
+@dataclass(slots=True)
+class Facts:
+    """What reading a lot gave, but for the events: few bytes, for who ordered it."""
+
+    trouble: str = ""  # why nothing was read, for people
+    problems: list[Problem] = field(default_factory=list)
+    census: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=schema.CENSUS))
+    stale: dict[EventType, pl.DataFrame] = field(default_factory=dict)  # who has recovered events: `Events.count`
+    seen: Seen = field(default_factory=Seen)
+    agreed: Agreed = field(default_factory=Agreed)
+    hosts: Counter[str] = field(default_factory=Counter)  # bytes of events in memory, by host key
+    kinds: Counter[tuple[str, int]] = field(default_factory=Counter)  # and by the key of their type
+    read: Counter[str] = field(default_factory=Counter)  # bytes of each file, by source
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A lot that was read."""
+
+    facts: Facts
+    frames: Packed = ()
+
+    def __sizeof__(self) -> int:
+        return sum(len(packet.content) for packet in self.frames) + int(self.facts.census.estimated_size())
+
+
+def same(given: Any) -> Any:
+    """A task that gives what it was given: kept by the scheduler, so that no lost worker takes it along."""
+    return given
+
+
+def read(order: Order, how: How) -> Read:
+    """Read a lot; what goes wrong is told as `trouble`: who ordered it then sees to it."""
+    other = here().other(than=how.versions)
+    if other:
+        return Read(Facts(f"a worker has {other}"))
+    if any(token(Path(path)) != known for path, known in order.tokens):
+        return Read(Facts("it is another file on a worker"))
+    done: list[Read] = []
+
+    def work() -> None:
+        try:
+            done.append(gathered(order.lot.read(how.reading), how.needed))
+        except (Exception, SystemExit) as error:  # some file's fault or ours: reading it alone will tell
+            done.append(Read(Facts(f"{type(error).__name__}: {error}"[:300])))
+
+    thread = threading.Thread(target=work, name="read", daemon=True)
+    thread.start()
+    thread.join(order.seconds)
+    return done[0] if done else Read(Facts("takes too long (--file-timeout)"))
+
+
+def gathered(parts: Iterable[Batch | Problem | Progress], needed: Wants) -> Read:
+    """What a parser gives, as the result of a task."""
+    facts = Facts(seen=Seen(needed))
+    frames: list[Packet] = []
+    censuses = [facts.census]
+
+    def take(batch: Batch) -> None:
+        facts.agreed.add(batch)
+        for kind, frame in batch.frames.items():
+            each = frame.estimated_size() / max(1, frame.height)
+            facts.kinds[kind.key] += int(frame.estimated_size())
+            for own, hosts in _apart(frame):
+                frames.append(Packet(kind, packed(own), frozenset(hosts)))
+                facts.hosts.update({host: int(each * rows) + 1 for host, rows in hosts.items()})
+            if frame["recovered"].any():
+                few = frame.filter("recovered").select("host", "channel", "event_id", "recovered").unique()
+                facts.stale[kind] = pl.concat([few, *([facts.stale[kind]] if kind in facts.stale else [])])
+
+    both = facts.seen.before(take)
+    for part in parts:
+        if isinstance(part, Batch):
+            censuses.append(part.census)
+            both(part)
+        elif isinstance(part, Problem):
+            facts.problems.append(part)
+        else:
+            facts.read[part.source] += part.size
+    facts.census = schema.compact(pl.concat(censuses))
+    return Read(facts, tuple(frames))
+
+
+def _apart(frame: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, Mapping[str, int]]]:
+    """A frame by host, or group of hosts, and how many events each host has: who asks for some need not unpack all."""
+    counts = dict(frame.select(host_key()).group_by("host", maintain_order=True).len().iter_rows())
+    groups: list[dict[str, int]] = [{} for _ in range(min(_APART, len(counts)))]
+    for n, (host, rows) in enumerate(counts.items()):
+        groups[n % len(groups)][host] = rows
+    for group in groups:
+        yield (frame if len(groups) == 1 else Share(frozenset(group), rest=False).of(frame)), group
+
+
+def facts(done: Read) -> Facts:
+    """What goes back to who ordered it."""
+    return done.facts
+
+
+def picked(frames: Packed, share: Share, kinds: Mapping[tuple[str, int], frozenset[str]] | None) -> Packed:
+    """The events of some hosts, and of some types (by key) some columns; None: of all types all columns."""
+    return tuple(_picked(frames, share, kinds))
+
+
+class LostError(Exception):
+    """A lot that was read once can't be read again where a lost worker's work is done anew, or by another version."""
+
+
+def picked_of(done: Read, share: Share, wants: Wants | None, versions: Versions) -> Packed:
+    """`picked`, as a task of its own: it runs where the lot was read, so that less has to travel. Raises LostError."""
+    _check(versions, [done])
+    kinds = None
+    if wants is not None:
+        met = {packet.kind.key: wants.of(packet.kind) for packet in done.frames}
+        kinds = {key: columns for key, columns in met.items() if columns is not None}
+    return picked(done.frames, share, kinds)
+
+
+def _picked(frames: Packed, share: Share, kinds: Mapping[tuple[str, int], frozenset[str]] | None) -> Iterator[Packet]:
+    for packet in frames:
+        columns = None if kinds is None else kinds.get(packet.kind.key)
+        if (kinds is not None and columns is None) or not share.meets(packet.hosts):
+            continue
+        within = all(share.meets((host,)) for host in packet.hosts)
+        if within and (columns is None or columns >= ALL_COLUMNS):
+            yield packet
+            continue
+        frame = unpacked(packet.content)
+        own = share.of(frame)
+        if columns is not None and not columns >= ALL_COLUMNS:
+            kept = {*schema.CORE, *schema.SYSTEM, "UtcTime", "sources", *columns}
+            own = own.select(name for name in own.columns if name in kept)
+        if own.height:
+            yield packet._replace(content=packed(own))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some hosts: all that an `Events` of them is made with, but for the events."""
+
+    name: str  # by its content
+    needs: tuple[Need, ...]
+    settings: Settings
+    share: Share
+    census: pl.DataFrame
+    versions: Versions
+
+    def events(self, agreed: Agreed, contents: Iterable[Packed]) -> Events:
+        """Its events, out of what was picked of each lot, in reading order."""
+        made = Events(self.needs, self.settings, self.share, agreed)
+        made.add(Batch({}, self.census))
+        none = self.census.clear()
+        for frames in contents:
+            for kind, content, _ in frames:
+                made.add(Batch({agreed.kinds.get(kind.key, kind): unpacked(content)}, none, own=True))
+        return made
+
+
+def work_on(work: bytes, part: Part, agreed: Agreed, room: int, lots: Sequence[Read | Packed]) -> Any:
+    """What some work gives of a part. Raises LostError. `room`: bytes of parts that a worker keeps for more work."""
+    import cloudpickle
+
+    _check(part.versions, lots)
+    asked: Callable[[Events], Any] = cloudpickle.loads(work)
+    return asked(_kept(part, agreed, room, lots))
+
+
+def _check(versions: Versions, lots: Iterable[Read | Packed]) -> None:
+    other = here().other(than=versions)
+    troubles = [lot.facts.trouble for lot in lots if isinstance(lot, Read) and lot.facts.trouble]
+    if other or troubles:
+        raise LostError(other or troubles[0])
+
+
+_lock = threading.Lock()
+_parts: OrderedDict[str, tuple[Events, int]] = OrderedDict()  # of this worker, by name; and their bytes
+
+
+def _kept(part: Part, agreed: Agreed, room: int, lots: Sequence[Read | Packed]) -> Events:
+    with _lock:
+        kept = _parts.get(part.name)
+        if kept:
+            _parts.move_to_end(part.name)
+            return kept[0]
+    contents = [lot.frames if isinstance(lot, Read) else lot for lot in lots]
+    made = part.events(agreed, (picked(frames, part.share, None) for frames in contents))
+    size = 4 * sum(len(packet.content) for frames in contents for packet in frames)  # they are compressed
+    with _lock:
+        _parts[part.name] = made, size
+        while len(_parts) > 1 and sum(own for _, own in _parts.values()) > room:
+            _parts.popitem(last=False)
+    return made
+
+
+def packed(frame: pl.DataFrame) -> bytes:
+    """A frame as bytes: compressed, with nothing of what it was decoded from."""
+    content = io.BytesIO()
+    schema.compact(frame).write_ipc(content, compression="lz4")
+    return content.getvalue()
+
+
+def unpacked(content: bytes) -> pl.DataFrame:
+    return pl.read_ipc(content)

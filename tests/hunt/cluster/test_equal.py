@@ -1,0 +1,276 @@
+"""What a cluster finds is what one machine finds, byte for byte; whatever dies, and whoever sees what."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from hunt import registry
+from hunt.cli import main
+from hunt.cluster import held, lots, sight, tasks
+from hunt.cluster.connect import Workers
+from hunt.model import Report
+from hunt.pipeline import Request, run
+from hunt.room import Room
+from hunt.watcher import Watcher
+from samples.evtx_writer import sysmon_process, write_log
+from samples.values import to_filetime
+from tests.helpers import OUTLOOK, POWERSHELL, ROOT
+from tests.rogues import MAGIC, ROGUE
+
+START = to_filetime("2026-03-02 08:15:00")
+SECOND = 10_000_000  # in a FILETIME
+CHUNK = 65536
+QUERIES = ("outlook-script-host", "outlook-script-host-direct")  # one in Python, one in EQL
+
+
+class Noted(Watcher):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def assert_equal(one: Report, other: Report) -> None:
+    """But for the time it took."""
+    for name in (field.name for field in fields(Report) if field.name != "timings"):
+        ours, theirs = getattr(one, name), getattr(other, name)
+        if isinstance(ours, pl.DataFrame):
+            assert ours.equals(theirs, null_equal=True), name
+        else:
+            assert ours == theirs, name
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each chunk is a piece."""
+    monkeypatch.setattr(lots, "SMALLEST", CHUNK)
+
+
+@pytest.fixture
+def few_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for each worker: every query is run on each."""
+    monkeypatch.setattr(held, "_EACH", 1)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of several chunks, of three hosts, one damaged chunk; scripts start Outlook on two of them."""
+    events = []
+    for number in range(240):
+        host = ("WS01", "ws02.contoso.example", "WS03")[number % 3]
+        begin = START + 2 * number * SECOND
+        parent = sysmon_process(Image=POWERSHELL, time=begin, host=host, record_id=2 * number + 1, ProcessId=number)
+        image = OUTLOOK if number in (4, 100, 103, 238) else rf"C:\tools\tool{number}.exe"
+        child = sysmon_process(
+            Image=image, time=START + (2 * number + 1) * SECOND, host=host, record_id=2 * number + 2, parent=parent
+        )
+        events += [parent, child]
+    folder = tmp_path_factory.mktemp("log")
+    path = write_log(folder / "three.evtx", events, exported=False)
+    content = bytearray(path.read_bytes())
+    assert len(content) > 4096 + 5 * CHUNK
+    content[4096 + 2 * CHUNK + 600 : 4096 + 2 * CHUNK + 700] = b"\xee" * 100
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture(scope="module")
+def alone(log: Path) -> Report:
+    return run(asking(log))
+
+
+def asking(*evidence: Path, cluster: str | None = None) -> Request:
+    return Request(evidence, QUERIES, cluster=cluster)
+
+
+# What hosts have in common: administrators, people, signed files, a cloned machine, a story across hosts.
+SAMPLES = ("clone-a", "clone-b", "exchange-logons", "mail-theft", "unsigned-new")
+
+
+@pytest.mark.usefixtures("small", "few_parts")
+def test_samples_of_many_hosts_give_the_same_with_every_query(workers: Workers) -> None:
+    request = Request([ROOT / "samples" / "logs" / f"{name}.evtx" for name in SAMPLES])
+    told = run(request)
+    assert told.findings["host"].n_unique() >= 4
+    assert_equal(run(replace(request, cluster="local:2")), told)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_log_in_pieces_of_several_hosts_gives_the_same(workers: Workers, log: Path, alone: Report) -> None:
+    assert alone.findings.height >= 4 and any(problem.kind == "chunk" for problem in alone.problems)
+    assert_equal(run(asking(log, cluster="local:2")), alone)
+
+
+def test_the_files_that_are_written_are_the_same(workers: Workers, tmp_path: Path) -> None:
+    sample = str(ROOT / "samples" / "logs" / "mail-theft.evtx")
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder, more in zip(folders, ([], ["--cluster", "local:2"]), strict=True):
+        result = CliRunner().invoke(main, ["run", sample, "-q", "outlook-object-model", "-o", str(folder), *more])
+        assert result.exit_code == 0, result.output
+    names = [sorted(path.name for path in folder.iterdir()) for folder in folders]
+    assert names[0] == names[1] and "story.csv" in names[0]
+    for name in names[0]:
+        if name != "manifest.json":  # holds the command line and the clock
+            assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes(), name
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.usefixtures("small")
+def test_a_worker_killed_in_the_middle_changes_nothing(
+    workers: Workers, pids: Callable[[], set[int]], log: Path, alone: Report
+) -> None:
+    before = pids()
+    victim = sorted(workers.there())[0]
+    workers.client.run(_dies_of_its_second_task, workers=[victim])
+    assert_equal(run(asking(log, cluster="local:2")), alone)
+    workers.client.wait_for_workers(2, timeout=60)
+    assert len(before & pids()) == 1
+
+
+def _dies_of_its_second_task() -> None:
+    """What it has read by then is lost with it."""
+    reads: list[int] = []
+    usual = tasks.gathered
+
+    def gathered(*arguments: Any) -> Any:
+        reads.append(1)
+        if len(reads) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return usual(*arguments)
+
+    tasks.gathered = gathered
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_file_that_ends_workers_is_a_problem_and_the_others_are_read(
+    workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsers = (*registry.parsers(), ROGUE)
+    monkeypatch.setattr(registry, "parsers", lambda: parsers)
+    write_log(tmp_path / "good.evtx", [sysmon_process(Image=OUTLOOK, time=START, host="WS01")])
+    (tmp_path / "leave.rogue").write_bytes(MAGIC + b"leave")
+    (tmp_path / "bug.rogue").write_bytes(MAGIC + b"bug")
+    noted = Noted()
+    report = run(Request([tmp_path], ["outlook-script-host"], cluster="local:2"), noted)
+    assert [tally.read for tally in report.tallies if tally.evidence.source == "good.evtx"] == [1]
+    told = {problem.source: problem.reason for problem in report.problems}
+    assert told.keys() == {"leave.rogue", "bug.rogue"}
+    assert "ended the process that read it" in told["leave.rogue"]
+    assert any("reading again here, file by file" in note for note in noted.notes)
+    workers.client.wait_for_workers(2, timeout=60)
+
+
+def test_what_workers_lose_for_good_is_read_and_hunted_in_here(workers: Workers, log: Path, alone: Report) -> None:
+    workers.client.run(_loses, True)
+    noted = Noted()
+    try:
+        assert_equal(run(asking(log, cluster="local:2"), noted), alone)
+    finally:
+        workers.client.run(_loses, False)
+    assert any(note.startswith("hunting on ") and note.endswith("it is done here") for note in noted.notes)
+    assert any("was read by a worker that is lost" in note for note in noted.notes)
+
+
+def test_a_part_that_has_room_nowhere_is_not_evaluable(
+    workers: Workers, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hunt.pipeline.room.default", lambda most: replace(Room.of(1 << 30), whole=1000))
+    workers.client.run(_loses, True)
+    try:
+        report = run(asking(log, cluster="local:2"))
+    finally:
+        workers.client.run(_loses, False)
+    assert not report.findings.height
+    for result in report.queries:
+        assert not result.status.able and "--memory allows" in result.reason
+
+
+def _loses(all_of_it: bool) -> None:
+    """Nothing of what was read is there any more."""
+
+    def check(*arguments: Any) -> None:
+        raise tasks.LostError("gone")
+
+    tasks._check = check if all_of_it else _usual_check
+
+
+_usual_check = tasks._check
+
+
+# Who sees what.
+
+
+@pytest.mark.usefixtures("small")
+def test_what_one_machine_alone_sees_is_read_there_and_said(
+    workers: Workers, log: Path, alone: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, far = sorted(workers.there())
+    monkeypatch.setattr(Workers, "machines", lambda self: {"127.0.0.1": [near], "198.51.100.7": [far]})
+    workers.client.run(_sees, True, workers=[far])
+    noted = Noted()
+    try:
+        assert_equal(run(asking(log, cluster="local:2"), noted), alone)
+    finally:
+        workers.client.run(_sees, False, workers=[far])
+    assert noted.notes == ["three.evtx: only 127.0.0.1 of 2 machines can see it; read there"]
+
+
+@pytest.mark.usefixtures("small")
+def test_what_no_worker_sees_is_read_here_and_said(
+    workers: Workers, pids: Callable[[], set[int]], log: Path, alone: Report
+) -> None:
+    workers.client.run(_sees, True)
+    noted = Noted()
+    try:
+        assert_equal(run(asking(log, cluster="local:2"), noted), alone)
+    finally:
+        workers.client.run(_sees, False)
+    assert noted.notes == ["three.evtx: no worker can see it; read here, and handed over"]
+
+
+def _sees(nothing: bool) -> None:
+    sight._size = (lambda path: None) if nothing else _usual_size  # type: ignore[assignment]
+
+
+_usual_size = sight._size
+
+
+def test_another_file_of_the_same_name_and_size_there_is_not_read(
+    workers: Workers, log: Path, alone: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hunt.cluster.gather.token", lambda path: "of another file")
+    noted = Noted()
+    assert_equal(run(asking(log, cluster="local:2"), noted), alone)
+    assert noted.notes == ["three.evtx: it is another file on a worker; reading again here, file by file"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.usefixtures("small")
+def test_an_interrupt_leaves_what_was_read_and_says_what_was_not(workers: Workers, log: Path) -> None:
+    report = run(asking(log, cluster="local:2"), Interrupting())
+    assert report.interrupted and report.unread == ("three.evtx",)
+    (problem,) = (problem for problem in report.problems if "interrupted" in problem.reason)
+    assert problem.source == "three.evtx" and f"of {log.stat().st_size} bytes" in problem.reason
+    assert 0 < sum(tally.read for tally in report.tallies) < 480
+
+
+class Interrupting(Watcher):
+    """Ctrl-C as soon as something was read."""
+
+    done = False
+
+    def at(self, source: str, bytes_done: int, records: int) -> None:
+        if records and not self.done:
+            self.done = True
+            signal.raise_signal(signal.SIGINT)

@@ -1,0 +1,206 @@
+"""What is gathered of each lot, put together, is what reading everything at once gathers; however it was cut."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cloudpickle
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hunt import registry
+from hunt.cluster import lots, tasks
+from hunt.cluster.held import grouped
+from hunt.cluster.lots import Lot, cut, named
+from hunt.cluster.tasks import Facts, How, Order, Read
+from hunt.cluster.versions import here
+from hunt.coverage import Seen
+from hunt.coverage.seen import _KEPT
+from hunt.model import SYSMON, Batch, EventType, Evidence, Need, Piece, Reading, Wants
+from parsers import jsonl
+from parsers.evtx import PARSER
+from samples.evtx_writer import sysmon_event, sysmon_process, write_log
+from tests.helpers import OUTLOOK, batch, event, evidence, guid, moment, start
+from tests.parsers.logs import START
+
+STARTS = Need(SYSMON, 1, frozenset({"Image", "Hashes", "Company"}))
+WANTS = Wants({STARTS.event_type.key: STARTS.columns, ("security", 4688): frozenset({"CommandLine"})})
+
+
+def told() -> list[Batch]:
+    """Batches with something of all that coverage keeps."""
+    met = []
+    for n in range(6):
+        host = ("WS01", "ws01", "WS02")[n % 3]
+        met.append(
+            batch(
+                start(OUTLOOK, n, host=host, logged=moment(n + 3600 * (n % 2)), source=f"{n % 2}.evtx"),
+                start(r"C:\a.exe", n, host=host, Hashes="SHA256=AA" if n == 4 else None),
+                event(5, n, host=host, Image=OUTLOOK, ProcessGuid=guid(n, n), ProcessId="7"),
+                event(4, n, host=host, State="Stopped", Version="15", SchemaVersion="4.9"),
+                event(4688, n, channel="Security", host=host, NewProcessName=OUTLOOK, NewProcessId="0x10"),
+                event(104, n, channel="System", host=host, Channel="Application" if n % 2 else None),
+            )
+        )
+    return met
+
+
+def seen(batches: Sequence[Batch]) -> Seen:
+    made = Seen(WANTS)
+    for part in batches:
+        made.add(part)
+    return made
+
+
+@given(st.lists(st.integers(0, 6), max_size=4).map(sorted))
+@settings(max_examples=4)
+def test_what_coverage_keeps_is_the_same_however_it_was_cut(cuts: list[int]) -> None:
+    batches = told()
+    whole, merged = seen(batches), Seen(WANTS)
+    for begin, end in zip([0, *cuts], [*cuts, len(batches)], strict=True):
+        merged.merge(pickle.loads(pickle.dumps(seen(batches[begin:end]))))
+    assert whole.clocks().height and merged.clocks().sort(pl.all()).equals(whole.clocks().sort(pl.all()))
+    for key in _KEPT:
+        kind = EventType(*key)
+        assert merged.events(*kind).equals(whole.events(*kind)), kind
+        assert merged.filled(kind) == whole.filled(kind)
+    for host in ("WS01", "ws02"):
+        assert merged.lacking(STARTS, host) == whole.lacking(STARTS, host)
+    assert (whole.lacking(STARTS, "WS02"), whole.lacking(STARTS, "WS01")) == (["Company", "Hashes"], ["Company"])
+
+
+# Lots.
+
+EVERYWHERE = frozenset({"127.0.0.1"})
+
+
+def items(*sizes: int) -> list[Evidence]:
+    return [Evidence(Path(f"{n}.evtx"), f"{n}.evtx", size, f"{n:064x}") for n, size in enumerate(sizes)]
+
+
+def test_small_files_share_a_lot_and_large_ones_are_cut() -> None:
+    lot = 4 * 65536
+    made = cut([(PARSER, items(1000, 2000, 10 * 65536 + 4096, 500, lot - 400))], lambda item: EVERYWHERE, lot)
+    assert [[(piece.evidence.source, piece.begin, piece.end) for piece in own.pieces] for own in made] == [
+        [("0.evtx", 0, 1000), ("1.evtx", 0, 2000)],
+        [("2.evtx", 0, 4096 + lot)],
+        [("2.evtx", 4096 + lot, 4096 + 2 * lot)],
+        [("2.evtx", 4096 + 2 * lot, 4096 + 10 * 65536)],
+        [("3.evtx", 0, 500)],
+        [("4.evtx", 0, lot - 400)],
+    ]
+
+
+def test_files_of_a_format_without_pieces_stay_whole() -> None:
+    (one, other) = cut([(jsonl.PARSER, items(5000, 100))], lambda item: EVERYWHERE, 1000)
+    assert [(piece.begin, piece.end) for lot in (one, other) for piece in lot.pieces] == [(0, 5000), (0, 100)]
+
+
+def test_files_that_different_machines_see_share_no_lot() -> None:
+    sees = {"0.evtx": EVERYWHERE, "1.evtx": frozenset(), "2.evtx": EVERYWHERE}
+    made = cut([(PARSER, items(10, 10, 10))], lambda item: sees[item.source], 1000)
+    assert [(lot.machines, len(lot.pieces)) for lot in made] == [(EVERYWHERE, 1), (frozenset(), 1), (EVERYWHERE, 1)]
+
+
+def test_a_lot_is_named_by_all_that_its_reading_depends_on() -> None:
+    item = items(65536 * 9)[0]
+    lot = Lot(PARSER, (Piece(item, 0, item.size),), EVERYWHERE)
+    how = named(here(), Reading(), WANTS)
+    base = lot.key(how)
+    assert base == Lot(PARSER, lot.pieces, frozenset()).key(how)  # wherever it is read
+    others = [
+        lot.key(named(here()._replace(source="x"), Reading(), WANTS)),
+        lot.key(named(here(), Reading(slack=True), WANTS)),
+        lot.key(named(here(), Reading(WANTS), WANTS)),
+        lot.key(named(here(), Reading(), Wants())),
+        Lot(PARSER, (Piece(item, 0, 65536 + 4096),), EVERYWHERE).key(how),
+        Lot(jsonl.PARSER, lot.pieces, EVERYWHERE).key(how),
+    ]
+    assert len({base, *others}) == 7
+
+
+@pytest.mark.parametrize(
+    ("total", "running", "size"), [(0, 2, lots.SMALLEST), (8 << 30, 2, lots.LARGEST), (1 << 30, 4, 64 << 20)]
+)
+def test_there_are_lots_for_all_and_none_is_too_large(total: int, running: int, size: int) -> None:
+    assert lots.size_of_lots(total, running) == size
+
+
+class Some:
+    """As many workers, of such memory."""
+
+    def __init__(self, running: int, memory: int) -> None:
+        self.running, self.bytes = running, memory
+
+    def count(self) -> int:
+        return self.running
+
+    def memory(self) -> int:
+        return self.bytes
+
+
+@given(st.dictionaries(st.sampled_from(["", *"abcdefghij"]), st.integers(1, 1000)), st.integers(1, 5))
+@settings(max_examples=40)
+def test_each_host_is_in_one_group_and_those_without_a_name_in_the_first(sizes: dict[str, int], running: int) -> None:
+    groups = grouped(sizes, Some(running, 8000))  # type: ignore[arg-type]
+    assert "" in groups[0] and all(groups)
+    assert sorted(host for group in groups for host in group) == sorted({"", *sizes})
+    assert groups == grouped(dict(reversed(sizes.items())), Some(running, 8000))  # type: ignore[arg-type]
+
+
+# Tasks.
+
+
+FEW = Wants({(SYSMON.lower(), event_id): frozenset({"Image"}) for event_id in (1, 3)})
+HOW = How(Reading(FEW), FEW, here())
+
+
+def order(path: Path, tokens: tuple[tuple[str, str], ...] = (), seconds: float = 60.0) -> Order:
+    item = evidence(path)
+    return Order(Lot(PARSER, (Piece(item, 0, item.size),), EVERYWHERE), tokens, seconds)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    started = sysmon_process(Image=OUTLOOK, time=START, host="WS01")
+    return write_log(tmp_path / "log.evtx", [started, sysmon_event(3, time=START, host="WS02")])
+
+
+def test_a_task_gives_the_same_each_time(path: Path) -> None:
+    one, other = (tasks.read(*cloudpickle.loads(cloudpickle.dumps((order(path), HOW)))) for _ in range(2))
+    assert one.frames == other.frames and len(one.frames) == 2
+    assert set(one.facts.hosts) == {"ws01", "ws02"} and one.facts.read == {"log.evtx": path.stat().st_size}
+
+
+def test_a_worker_of_another_version_reads_nothing(path: Path) -> None:
+    found = tasks.read(order(path), replace(HOW, versions=here()._replace(polars="0.1")))
+    assert found.frames == () and "polars" in found.facts.trouble
+
+
+def test_a_file_that_is_another_one_there_is_not_read(path: Path) -> None:
+    assert tasks.read(order(path, ((str(path), "other"),)), HOW).facts.trouble == "it is another file on a worker"
+
+
+def test_what_takes_too_long_is_given_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forever = threading.Event()
+    monkeypatch.setattr(tasks, "gathered", lambda *rest: forever.wait(10))
+    assert "too long" in tasks.read(order(path, seconds=0.05), HOW).facts.trouble
+    forever.set()
+
+
+def test_what_was_lost_and_cannot_be_read_again_is_no_part_without_events(path: Path) -> None:
+    lost = Read(Facts("it is another file on a worker"))
+    with pytest.raises(tasks.LostError):
+        tasks.picked_of(lost, tasks.Share(), None, here())
+
+
+def test_all_queries_of_ours_can_be_sent() -> None:
+    hunts = [query.hunt for query in registry.queries()]
+    there = cloudpickle.loads(cloudpickle.dumps(hunts))
+    assert [hunt.id for hunt in there] == [hunt.id for hunt in hunts]
