@@ -22,7 +22,7 @@ from hunt.errors import HuntError
 from hunt.options import say
 
 # Commands whose reading may be ended by what they read.
-_WATCHED = frozenset({"run", "eql", "frame", "coverage", "lineage", "show-finding", "timeline", "tree"})
+_WATCHED = frozenset({"run", "eql", "frame", "ingest", "coverage", "lineage", "show-finding", "timeline", "tree"})
 
 _COMPLETE = "_HUNT_COMPLETE"  # what click asks for completions by
 

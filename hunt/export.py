@@ -139,7 +139,7 @@ class _ParquetPart(_Part):
         super().__init__(path, first)
         import pyarrow.parquet as pq  # takes its time, while others decode
 
-        # Of times, hosts and ids: those of all columns take a third of the time, and texts stand in no order that helps.
+        # Of times, hosts, ids: those of all columns take a third of the time, and texts stand in no order that helps.
         told = [name for name in self.schema.names if name in schema.CORE]
         self.file = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1, write_statistics=told)
 

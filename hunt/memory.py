@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 
@@ -36,3 +38,23 @@ def of_machine() -> int:
     except OSError:
         return total
     return min(total, int(allowed)) if allowed.isdecimal() else total
+
+
+def give_back() -> None:
+    """Hand memory that is free to the system, which libraries keep for what may come."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    trim = _trim()
+    if trim:
+        trim(0)
+
+
+@cache
+def _trim() -> Callable[[int], int] | None:
+    """glibc's malloc_trim: what many threads have freed stays in pools of each of them."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)

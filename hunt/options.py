@@ -6,10 +6,10 @@ import inspect
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from hunt.isolation import Bounds
+    from hunt.room import Room
 
 Command = Callable[..., None]
 Option = Callable[[Command], Command]
@@ -82,6 +83,20 @@ SLACK = click.option(
 JOBS = click.option(
     "--jobs", type=click.IntRange(1, 1024), default=os.cpu_count() or 1, metavar="N",
     help="Parts of evidence that are read at the same time; default: one per processor.",
+)  # fmt: skip
+CASES = click.option(
+    "--case", "cases", multiple=True, metavar="DIR",
+    help="A case that `hunt ingest` made, a folder or a URL: read as the evidence it was made from; again for more.",
+)  # fmt: skip
+CLUSTER = click.option(
+    "--cluster", metavar="WHERE",
+    help="Read and hunt on several processes, local:N, or on the workers of a Dask scheduler, tcp://HOST:PORT or "
+    "tls://HOST:PORT.",
+)  # fmt: skip
+_MEMORY = click.option(
+    "--memory", type=_Size(), metavar="SIZE",
+    help="Most memory to take, such as 4G: what has no room waits in the temporary folder, and hosts are looked at one "
+    "after the other. Default: half of the machine's.",
 )  # fmt: skip
 QUIET = click.option("--quiet", is_flag=True, help="No progress bar.")
 CARVE = click.option(
@@ -163,23 +178,23 @@ class Intake:
     quiet: bool
     debug: bool
     log: Path | None
+    cases: tuple[str, ...] = ()
 
 
 def _intake(
-    slack: bool, file_timeout: float | None, max_memory: int | None, debug: bool, log: Path | None,
-    password: str | None, max_unpacked: int, max_ratio: int, max_members: int, max_depth: int, jobs: int, quiet: bool,
+    cases: tuple[str, ...], slack: bool, file_timeout: float | None, max_memory: int | None, debug: bool,
+    log: Path | None, password: str | None, max_unpacked: int, max_ratio: int, max_members: int, max_depth: int,
+    jobs: int, quiet: bool,
 ) -> Intake:  # fmt: skip
     from hunt.isolation import LEAST_MEMORY, Bounds
 
     if max_memory is not None and max_memory < LEAST_MEMORY:
         raise HuntError(f"--max-memory: {LEAST_MEMORY >> 20}M is the least that reading takes")
     opening = _opening(password, max_unpacked, max_ratio, max_members, max_depth)
-    return Intake(Bounds(file_timeout, max_memory), opening, slack, jobs, quiet, debug, log)
+    return Intake(Bounds(file_timeout, max_memory), opening, slack, jobs, quiet, debug, log, cases)
 
 
-reading = _block(
-    "intake",
-    _intake,
+_READING = (
     SLACK,
     click.option(
         "--file-timeout", type=click.FloatRange(min=0, min_open=True, max=10**9), metavar="SECONDS", callback=_number,
@@ -195,6 +210,25 @@ reading = _block(
     JOBS,
     QUIET,
 )  # fmt: skip
+reading = _block("intake", _intake, CASES, *_READING)
+ingesting = _block("intake", partial(_intake, ()), *_READING)  # a case is what is written
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Who hunts, and in what memory. None: this process, half of the machine's."""
+
+    cluster: str | None
+    room: Room | None
+
+
+def _place(cluster: str | None, memory: int | None) -> Place:
+    from hunt.room import Room
+
+    return Place(cluster, None if memory is None else Room.of(memory))
+
+
+placing = _block("place", _place, CLUSTER, _MEMORY)
 
 
 # Which findings are shown.
@@ -395,8 +429,21 @@ _UNTOLD = frozenset(
         "threshold",
         "cells",
         "allow",
+        "cases",
     }
 )
+
+
+def shown_cases(cases: Sequence[str]) -> list[str]:
+    """Cases as the manifest and the log name them: without passwords that URLs hold."""
+    from hunt.store import folders
+
+    return [folders.folder(case).name for case in cases]
+
+
+def told(evidence: Sequence[Path], cases: Sequence[str]) -> dict[str, object]:
+    """`given`, and what is read."""
+    return {**given(), "evidence": [str(path) for path in evidence], "cases": shown_cases(cases)}
 
 
 def given() -> dict[str, object]:

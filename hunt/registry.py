@@ -136,6 +136,11 @@ def _in_rules(files: Mapping[str, Path]) -> Iterator[Query]:
         yield Query(own, f"queries/{rule.file}", rule.info.path, rule.info, rule.plan)
 
 
+def folders() -> dict[str, Path]:
+    """Where parsers and queries lie."""
+    return {"parsers": Path(hunt.parsers.__path__[0]), "queries": Path(hunt.queries.__path__[0])}
+
+
 def carver(known: Sequence[Evidence]) -> Parser:
     """What carves event logs out of raw data: parsers/carve.py; `known`: logs that tell what single records need."""
     return cast(Parser, importlib.import_module(f"hunt.parsers.{_CARVER}").carver(known))

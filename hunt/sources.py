@@ -15,6 +15,8 @@ from urllib.parse import unquote_to_bytes
 from hunt.errors import EvidenceError
 from hunt.model import Problem
 from hunt.spool import PREFIX
+from hunt.store.known import is_case
+from hunt.store.layout import CASE
 
 _LONGEST = 500  # characters of a member's name: an archive may claim any length
 _ALLOWED = re.compile(r"%(?!2[Ff]|[01][0-9A-Fa-f]|7[Ff])(?=[0-9A-Fa-f]{2})")
@@ -122,6 +124,10 @@ def _walk(argument: Path, out: set[object]) -> Iterator[Found | Problem]:
             seen.add(own)
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
+            if any(entry.name == CASE for entry in entries) and is_case(Path(folder)):
+                named = prefix.rstrip("/") or printable(argument.name)
+                failed.append(Problem(named, "folder", "is a case, which is read if it is named by itself"))
+                continue
         except OSError as error:
             source = prefix.rstrip("/") or printable(argument.name)
             failed.append(Problem(source, "folder", f"can't be opened: {error.strerror or error}"))

@@ -36,6 +36,13 @@ def drop_stdout() -> None:
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - as long as we live
 
 
+def named(evidence: tuple[Path, ...], cases: tuple[str, ...], otherwise: str = "") -> tuple[Path, ...]:
+    """All places that are read, which nothing is written to. Raises HuntError if there are none."""
+    if not (evidence or cases):
+        raise HuntError(f"EVIDENCE{', ' if otherwise else ' or '}--case DIR{otherwise} is needed")
+    return (*evidence, *(Path(case) for case in cases if "://" not in case))
+
+
 def check_out(out: Path | None, evidence: tuple[Path, ...], folder: bool = True, ours: str | None = None) -> None:
     """`ours`: what a command writes that is no run, whose results it must not mix with its own."""
     if out is None:

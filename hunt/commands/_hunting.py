@@ -7,11 +7,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hunt import options, registry
-from hunt.commands._ends import BAD_REQUEST, DAMAGED, FOUND, INTERRUPTED, OK, check_format, check_out, printing, writing
-from hunt.errors import HuntError
+from hunt.commands._ends import (
+    BAD_REQUEST,
+    DAMAGED,
+    FOUND,
+    INTERRUPTED,
+    OK,
+    check_format,
+    check_out,
+    named,
+    printing,
+    writing,
+)
 from hunt.filters import Filters
 from hunt.model import Report, Settings, Severity
-from hunt.options import Choice, Intake, Results, say
+from hunt.options import Choice, Intake, Place, Results, say
 
 
 def hunt(
@@ -23,8 +33,12 @@ def hunt(
     intake: Intake,
     choice: Choice,
     query: str | None,
+    place: Place,
 ) -> None:
-    """Read, hunt, write, and end with the exit code that says how it went; `query`: EQL that was typed."""
+    """Read, hunt, write, and end with the exit code that says how it went.
+
+    `query`: EQL that was typed; `place`: who does it, in what memory.
+    """
     from hunt import allow as allowlist
     from hunt import interrupts, pipeline
     from hunt import log as log_file
@@ -32,9 +46,8 @@ def hunt(
     from hunt.watcher import Both
 
     started = datetime.now(UTC)
-    if not (evidence or raw):
-        raise HuntError("EVIDENCE or --carve FILE is needed")
-    check_out(results.out, (*evidence, *raw))
+    read = named((*evidence, *raw), intake.cases, " or --carve FILE")
+    check_out(results.out, read)
     check_format(results.shown)
     request = pipeline.Request(
         evidence,
@@ -47,6 +60,7 @@ def hunt(
             **options.given(),
             "evidence": [str(path) for path in evidence],
             "carve": [str(path) for path in raw],
+            "cases": options.shown_cases(intake.cases),
             "allow": str(results.allow) if results.allow else None,
         },
         filters,
@@ -58,8 +72,11 @@ def hunt(
         stories=getattr(registry.output(results.shown), "TELLS_STORIES", False),
         rules=choice.rules,
         eql=query,
+        cases=intake.cases,
+        cluster=place.cluster,
+        room=place.room,
     )
-    journal = log_file.begin(intake.log, (*evidence, *raw), request.options)
+    journal = log_file.begin(intake.log, read, request.options)
     with interrupts.listening() as stop, journal:
         with bar(intake.quiet, intake.debug) as shown_bar:
             report = pipeline.run(request, Both(shown_bar, journal))

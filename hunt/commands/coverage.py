@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from hunt import options
-from hunt.commands._ends import DAMAGED, INTERRUPTED, OK, UNREAD, check_out, printing, tell_problems, writing
+from hunt.commands._ends import DAMAGED, INTERRUPTED, OK, UNREAD, check_out, named, printing, tell_problems, writing
 from hunt.options import Choice, Intake, say
 
 
 @click.command(epilog="Example: hunt coverage samples/logs -o seen")
-@options.EVIDENCE
+@options.EVIDENCE_IF_ANY
 @options.choosing
 @options.out("Folder for coverage.csv, queries.csv and problems.csv.")
 @options.formats(["table", "csv", "jsonl"])
@@ -37,11 +37,12 @@ def coverage(
     from hunt.output._progress import bar
     from hunt.watcher import Both
 
-    check_out(out, evidence, ours="coverage.csv")
-    journal = log_file.begin(intake.log, evidence, {**options.given(), "evidence": [str(path) for path in evidence]})
+    read = named(evidence, intake.cases)
+    check_out(out, read, ours="coverage.csv")
+    journal = log_file.begin(intake.log, read, options.told(evidence, intake.cases))
     request = pipeline.Request(
         evidence, choice.queries, out=out, jobs=intake.jobs, bounds=intake.bounds, opening=intake.opening,
-        slack=intake.slack, rules=choice.rules,
+        slack=intake.slack, rules=choice.rules, cases=intake.cases,
     )  # fmt: skip
     with journal:
         with bar(intake.quiet, intake.debug) as shown_bar:
@@ -54,11 +55,11 @@ def coverage(
         with printing() as stdout:
             _facts.write(covered.facts, shown, stdout)
     tell_problems(() if out else covered.problems)
-    read, found = (sum(getattr(tally, what) for tally in covered.tallies) for what in ("read", "found"))
+    count, found = (sum(getattr(tally, what) for tally in covered.tallies) for what in ("read", "found"))
     late = f"; interrupted, {len(covered.unread)} files not read whole" if covered.interrupted else ""
     where = f"{counted(len(covered.tallies), 'file')} of {counted(len(covered.hosts), 'host')}"
     other = f"; {counted(len(covered.skipped), 'file')} of other formats skipped" if covered.skipped else ""
-    said = f"{read} of {found} records read in {where}{other}"
+    said = f"{count} of {found} records read in {where}{other}"
     say(f"hunt: {said}{late}{UNREAD if covered.problems else ''}")
     code = INTERRUPTED if covered.interrupted else DAMAGED if covered.problems else OK
     journal.close(exit_code=code)

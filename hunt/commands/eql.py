@@ -10,7 +10,7 @@ from hunt import options
 from hunt.commands._hunting import hunt
 from hunt.filters import Filters
 from hunt.model import Settings
-from hunt.options import Choice, Intake, Results
+from hunt.options import Choice, Intake, Place, Results
 from hunt.rules.choose import RuleFilter
 
 _NO_CHOICE = Choice((), RuleFilter())
@@ -23,6 +23,7 @@ _NO_CHOICE = Choice((), RuleFilter())
 @options.narrowing
 @options.CARVE
 @options.reading
+@options.placing
 def eql(
     query: str,
     evidence: tuple[Path, ...],
@@ -30,9 +31,10 @@ def eql(
     results: Results,
     filters: Filters,
     intake: Intake,
+    place: Place,
 ) -> None:
     """Ask EVIDENCE one question in EQL: events that meet a condition, or sequences of them.
 
     `hunt explain EQL` says what is read for it, and why it can't be answered if that is so.
     """
-    hunt(evidence, raw, results, Settings(None, filters.min_grade), filters, intake, _NO_CHOICE, query)
+    hunt(evidence, raw, results, Settings(None, filters.min_grade), filters, intake, _NO_CHOICE, query, place)

@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 from hunt import options
-from hunt.commands._ends import DAMAGED, INTERRUPTED, OK, UNREAD, check_out, tell_problems, writing
+from hunt.commands._ends import DAMAGED, INTERRUPTED, OK, UNREAD, check_out, named, tell_problems, writing
 from hunt.errors import HuntError
 from hunt.model import EventType
 from hunt.options import Intake, say
 
 
 @click.command(epilog="Example: hunt frame samples/logs -e sysmon:1 -o starts.parquet")
-@options.EVIDENCE
+@options.EVIDENCE_IF_ANY
 @click.option("-e", "--event", metavar="CHANNEL:ID", help="The event type wanted, such as Security:4688 or sysmon:1.")
 @click.option("--all", "everything", is_flag=True, help="All event types, a Parquet file each; -o names a folder.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="FILE.parquet or FILE.csv; a folder.")
@@ -38,20 +38,21 @@ def frame(
 
     if everything == bool(event):
         raise HuntError("one of -e CHANNEL:ID and --all is needed")
-    check_out(out, evidence, folder=everything)
+    read = named(evidence, intake.cases)
+    check_out(out, read, folder=everything)
     kind = None if everything else _event_type(event or "")
-    journal = log_file.begin(intake.log, evidence, {**options.given(), "evidence": [str(path) for path in evidence]})
+    journal = log_file.begin(intake.log, read, options.told(evidence, intake.cases))
     with writing(out, ""), journal, bar(intake.quiet, intake.debug) as shown:
         exported = frames.export(
-            frames.Asked(evidence, out, intake.jobs, intake.bounds, intake.opening, intake.slack),
+            frames.Asked(evidence, out, intake.jobs, intake.bounds, intake.opening, intake.slack, intake.cases),
             lambda: export.export_one(kind, out) if kind else export.export_all(out),
             Both(shown, journal),
         )
     tell_problems(exported.problems)
-    read, found = (sum(getattr(tally, what) for tally in exported.tallies) for what in ("read", "found"))
+    count, found = (sum(getattr(tally, what) for tally in exported.tallies) for what in ("read", "found"))
     said = (
         f"{exported.target.rows} rows in {exported.target.files} files; "
-        f"{read} of {found} records read in {len(exported.tallies)} logs"
+        f"{count} of {found} records read in {len(exported.tallies)} logs"
     )
     late = f"; interrupted, {len(exported.unread)} files not read whole" if exported.interrupted else ""
     say(f"hunt: {said}{late}{UNREAD if exported.problems else ''}")

@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 from hunt import options
-from hunt.commands._ends import BAD_REQUEST, DAMAGED, INTERRUPTED, OK, UNREAD, check_out, printing, writing
+from hunt.commands._ends import BAD_REQUEST, DAMAGED, INTERRUPTED, OK, UNREAD, check_out, named, printing, writing
 from hunt.filters import Filters
 from hunt.model import Settings
 from hunt.options import Intake, say
 
 
 @click.command(epilog="Example: hunt lineage samples/logs -o who")
-@options.EVIDENCE
+@options.EVIDENCE_IF_ANY
 @options.out("Folder for lineage.csv and others.", required=True)
 @options.window("Longest time from the start of a requester, or its request, to that of the process; default: 60.")
 @options.CSV
@@ -43,11 +43,12 @@ def lineage(
     from hunt.output._progress import bar
     from hunt.watcher import Both
 
-    check_out(out, evidence, ours="lineage.csv")
-    journal = log_file.begin(intake.log, evidence, {**options.given(), "evidence": [str(path) for path in evidence]})
+    read = named(evidence, intake.cases)
+    check_out(out, read, ours="lineage.csv")
+    journal = log_file.begin(intake.log, read, options.told(evidence, intake.cases))
     request = pipeline.Request(
         evidence, (), Settings(window_s=window), out, intake.jobs, {}, filters, intake.bounds, intake.opening,
-        intake.slack,
+        intake.slack, cases=intake.cases,
     )  # fmt: skip
     with journal:
         with bar(intake.quiet, intake.debug) as shown_bar:
@@ -59,9 +60,9 @@ def lineage(
         with printing():
             for cells_of_row in counts(traced.lineage):
                 click.echo("\t".join(cells_of_row))
-    found, read = (sum(getattr(tally, what) for tally in traced.tallies) for what in ("found", "read"))
+    found, count = (sum(getattr(tally, what) for tally in traced.tallies) for what in ("found", "read"))
     hidden = f", {traced.hidden} more outside --since, --until, --host" if traced.hidden else ""
-    said = f"{traced.lineage.height} processes started by brokers{hidden}; {read} of {found} records read"
+    said = f"{traced.lineage.height} processes started by brokers{hidden}; {count} of {found} records read"
     late = f"; interrupted, {len(traced.unread)} files not read whole" if traced.interrupted else ""
     told = traced.told
     if told.reason:

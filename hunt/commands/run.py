@@ -10,7 +10,7 @@ from hunt import options
 from hunt.commands._hunting import hunt
 from hunt.filters import Filters
 from hunt.model import Settings
-from hunt.options import Choice, Intake, Results
+from hunt.options import Choice, Intake, Place, Results
 
 
 @click.command(epilog="Example: hunt run samples/logs -o out")
@@ -22,6 +22,7 @@ from hunt.options import Choice, Intake, Results
 @options.narrowing
 @options.CARVE
 @options.reading
+@options.placing
 def run(
     evidence: tuple[Path, ...],
     raw: tuple[Path, ...],
@@ -31,9 +32,11 @@ def run(
     threshold: int | None,
     filters: Filters,
     intake: Intake,
+    place: Place,
 ) -> None:
     """Read EVIDENCE (event logs, folders, archives), run the queries, show what they find.
 
     Queries are ours (`hunt queries`), or rules in files of yours: Elastic's, Sigma's.
     """
-    hunt(evidence, raw, results, Settings(window, filters.min_grade, threshold), filters, intake, choice, None)
+    settings = Settings(window, filters.min_grade, threshold)
+    hunt(evidence, raw, results, settings, filters, intake, choice, None, place)

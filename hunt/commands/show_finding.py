@@ -22,11 +22,18 @@ from hunt.options import say
     "-o", "--out", type=click.Path(path_type=Path), metavar="OUT",
     help="The folder that `hunt run EVIDENCE -o OUT` has written; EVIDENCE is not needed then.",
 )  # fmt: skip
+@options.CASES
 @options.unpacking
 @options.JOBS
 @options.QUIET
 def show_finding(
-    finding: str, evidence: tuple[Path, ...], out: Path | None, jobs: int, quiet: bool, opening: Opening
+    finding: str,
+    evidence: tuple[Path, ...],
+    cases: tuple[str, ...],
+    out: Path | None,
+    jobs: int,
+    quiet: bool,
+    opening: Opening,
 ) -> None:
     """Tell the story of a finding, out of a former run or of EVIDENCE; the beginning of its ID will do.
 
@@ -35,8 +42,8 @@ def show_finding(
     """
     from hunt.output import _story
 
-    if bool(evidence) == bool(out):
-        raise HuntError("one of EVIDENCE and -o OUT is needed")
+    if bool(evidence or cases) == bool(out):
+        raise HuntError("one of EVIDENCE (or --case DIR) and -o OUT is needed")
     if out:
         told = _story.read(out, finding)
         for name in _story.altered(out):
@@ -47,8 +54,9 @@ def show_finding(
     from hunt import pipeline
     from hunt.output._progress import bar
 
+    request = pipeline.Request(evidence, jobs=jobs, opening=opening, stories=True, cases=cases)
     with bar(quiet) as shown_bar:
-        report = pipeline.run(pipeline.Request(evidence, jobs=jobs, opening=opening, stories=True), shown_bar)
+        report = pipeline.run(request, shown_bar)
     with printing() as stdout:
         code = finish(
             report, False, None

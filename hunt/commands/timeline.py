@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hunt import options
-from hunt.commands._ends import DAMAGED, INTERRUPTED, OK, UNREAD, printing, tell_problems
+from hunt.commands._ends import DAMAGED, INTERRUPTED, OK, UNREAD, named, printing, tell_problems
 from hunt.errors import HuntError
 from hunt.filters import Filters
 from hunt.options import Intake, say
@@ -70,8 +70,8 @@ def timeline(
     from hunt.output._progress import bar
     from hunt.watcher import Both
 
-    if bool(evidence) == bool(out):
-        raise HuntError("one of EVIDENCE and -o OUT is needed")
+    if bool(evidence or intake.cases) == bool(out):
+        raise HuntError("one of EVIDENCE (or --case DIR) and -o OUT is needed")
     asked = lines.Asked(filters, event_ids, users, contains)
 
     def take(parts: Iterator[pl.DataFrame]) -> int:
@@ -83,16 +83,17 @@ def timeline(
         told_of = f"{counted(count, 'event')} of findings"
         say(f"hunt: {'; '.join((told_of, *notes))}")
         return
-    journal = log_file.begin(intake.log, evidence, {**options.given(), "evidence": [str(path) for path in evidence]})
+    read = named(evidence, intake.cases)
+    journal = log_file.begin(intake.log, read, options.told(evidence, intake.cases))
     request = pipeline.Request(
-        evidence, jobs=intake.jobs, bounds=intake.bounds, opening=intake.opening, slack=intake.slack
+        evidence, jobs=intake.jobs, bounds=intake.bounds, opening=intake.opening, slack=intake.slack, cases=intake.cases
     )
     with journal, bar(intake.quiet, intake.debug) as shown_bar:
         told = lines.tell(request, asked, take, Both(shown_bar, journal))
     tell_problems(told.problems)
-    found, read = (sum(getattr(tally, what) for tally in told.tallies) for what in ("found", "read"))
+    found, count = (sum(getattr(tally, what) for tally in told.tallies) for what in ("found", "read"))
     late = f"; interrupted, {len(told.unread)} files not read whole" if told.interrupted else ""
-    say(f"hunt: {counted(told.rows, 'event')}; {read} of {found} records read{late}{UNREAD if told.problems else ''}")
+    say(f"hunt: {counted(told.rows, 'event')}; {count} of {found} records read{late}{UNREAD if told.problems else ''}")
     code = INTERRUPTED if told.interrupted else DAMAGED if told.problems else OK
     journal.close(exit_code=code)
     sys.exit(code)

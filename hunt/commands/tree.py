@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 from hunt import options
-from hunt.commands._ends import DAMAGED, INTERRUPTED, OK, UNREAD, printing, tell_problems
+from hunt.commands._ends import DAMAGED, INTERRUPTED, OK, UNREAD, named, printing, tell_problems
 from hunt.errors import HuntError
 from hunt.filters import Filters
 from hunt.options import Intake, say
 
 
 @click.command(epilog="Example: hunt tree samples/logs/mail-theft.evtx --pid 6128")
-@options.EVIDENCE
+@options.EVIDENCE_IF_ANY
 @click.option("--guid", metavar="GUID", help="The process with this ProcessGuid.")
 @click.option("--pid", type=click.IntRange(0, 2**32 - 1), metavar="N", help="Processes with this id; see --host.")
 @click.option("--finding", metavar="ID", help="The process that a finding tells of, by its id or the beginning of it.")
@@ -50,8 +50,11 @@ def tree(
         raise HuntError("one of --guid, --pid and --finding is needed")
     if out and finding is None:
         raise HuntError("-o OUT is where --finding is looked up")
-    request = Request(evidence, jobs=intake.jobs, bounds=intake.bounds, opening=intake.opening, slack=intake.slack)
-    journal = log_file.begin(intake.log, evidence, {**options.given(), "evidence": [str(path) for path in evidence]})
+    read = named(evidence, intake.cases)
+    request = Request(
+        evidence, jobs=intake.jobs, bounds=intake.bounds, opening=intake.opening, slack=intake.slack, cases=intake.cases
+    )
+    journal = log_file.begin(intake.log, read, options.told(evidence, intake.cases))
     with journal, bar(intake.quiet, intake.debug) as shown_bar:
         watcher = Both(shown_bar, journal)
         asked = trees.Asked(guid, pid, filters=filters)
@@ -63,11 +66,11 @@ def tree(
     tell_problems(grown.problems)
     if grown.reason:
         say(f"hunt: {_queries.brief(grown.reason, 'hunt coverage')}")
-    found, read = (sum(getattr(tally, what) for tally in grown.tallies) for what in ("found", "read"))
+    found, count = (sum(getattr(tally, what) for tally in grown.tallies) for what in ("found", "read"))
     left = f" of {grown.found}: --host and --guid narrow" if grown.found > len(grown.trees) else ""
     late = f"; interrupted, {len(grown.unread)} files not read whole" if grown.interrupted else ""
     many = f"{len(grown.trees)} tree{'s' * (len(grown.trees) != 1)}{left}"
-    say(f"hunt: {many}; {read} of {found} records read{late}{UNREAD if grown.problems else ''}")
+    say(f"hunt: {many}; {count} of {found} records read{late}{UNREAD if grown.problems else ''}")
     code = INTERRUPTED if grown.interrupted else DAMAGED if grown.problems else OK
     journal.close(exit_code=code)
     sys.exit(code)

@@ -9,6 +9,7 @@ import click
 
 from hunt import options, registry
 from hunt.commands._ends import DAMAGED, FOUND, OK, UNREAD, tell_problems
+from hunt.errors import HuntError
 from hunt.model import Opening
 from hunt.options import say
 from hunt.output import safe
@@ -26,10 +27,13 @@ def verify(evidence: tuple[Path, ...], quiet: bool, opening: Opening) -> None:
     """
     from hunt.model import Reading
     from hunt.reading import collect
+    from hunt.store.parser import Stored
     from hunt.verify import compare, unexplained
 
     comparisons = []
     with collect(evidence, opening, hashed=False) as collected:
+        if any(isinstance(parser, Stored) for _, parser in collected.files):
+            raise HuntError("a case holds no logs, only what was read of them: name the logs themselves")
         for item, parser in collected.files:
             comparison = compare(item, parser, registry.reference(parser.name), Reading())
             comparisons.append(comparison)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from hunt import coverage, findings, registry
-from hunt.findings import gather
+from hunt.hunting import gather
 from hunt.model import Problem, QueryResult, Report, Status
 from hunt.output import _deed, _rows, _safe, _summary, _terminal, safe, table
 from hunt.output._console import Page

@@ -147,7 +147,7 @@ def test_our_own_bugs_travel_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def broken(*_: object, **__: object) -> Any:
         raise ZeroDivisionError("a bug of ours")
 
-    monkeypatch.setattr("hunt.findings.gather", broken)
+    monkeypatch.setattr("hunt.hunting.run", broken)
     with pytest.raises(ZeroDivisionError):
         run(tmp_path)
 

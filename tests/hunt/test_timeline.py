@@ -195,7 +195,7 @@ def test_the_events_of_findings_come_out_of_a_runs_folder(tmp_path: Path) -> Non
 
 def test_evidence_or_a_folder_is_needed_not_both(logs: Path) -> None:
     for arguments in ((), (logs, "-o", logs)):
-        assert "one of EVIDENCE and -o OUT is needed" in told(*arguments).stderr
+        assert "one of EVIDENCE (or --case DIR) and -o OUT is needed" in told(*arguments).stderr
 
 
 def test_a_name_that_holds_a_pattern_of_the_evidence_is_no_trouble(tmp_path: Path) -> None:
