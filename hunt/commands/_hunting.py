@@ -46,9 +46,9 @@ def hunt(
     from hunt.watcher import Both
 
     started = datetime.now(UTC)
+    check_format(results.shown)
     read = named((*evidence, *raw), intake.cases, " or --carve FILE")
     check_out(results.out, read)
-    check_format(results.shown)
     request = pipeline.Request(
         evidence,
         choice.queries,

@@ -11,7 +11,6 @@ from hunt import options
 from hunt.commands._ends import DAMAGED, OK, UNREAD, printing, tell_problems, writing
 from hunt.errors import HuntError
 from hunt.options import say
-from hunt.output import _answer
 
 
 @click.command(epilog="Example: hunt sql 'SELECT time, host, Image FROM sysmon_1' --case case")
@@ -21,7 +20,7 @@ from hunt.output import _answer
     "-o", "--out", type=click.Path(path_type=Path), metavar="FILE",
     help="Write the rows to FILE.parquet, FILE.csv or FILE.jsonl, not to stdout.",
 )  # fmt: skip
-@options.formats([*_answer.FORMATS])
+@options.formats(["table", "csv", "jsonl", "parquet"])
 @options.CSV
 def sql(query: str, case: str, out: Path | None, shown: str, cells: str) -> None:
     """Ask a case one question in SQL, as Polars speaks it; 'SHOW TABLES' tells what there is.
@@ -32,6 +31,7 @@ def sql(query: str, case: str, out: Path | None, shown: str, cells: str) -> None
     stand in double quotes: "System.Level". docs/case.md has examples. Nothing but the case is read, nothing written.
     """
     from hunt import sql as asked
+    from hunt.output import _answer
 
     if out and out.suffix.lower() not in _answer.SUFFIXES:
         raise HuntError(f"{out}: can write {', '.join(_answer.SUFFIXES)} only")

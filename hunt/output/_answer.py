@@ -13,12 +13,11 @@ from hunt.output._safe import exact_json, safe
 from hunt.output._stream import as_bytes
 from hunt.output.csv import encode
 
-FORMATS = ("table", "csv", "jsonl", "parquet")
-SUFFIXES = {f".{name}": name for name in FORMATS[1:]}
+SUFFIXES = {f".{name}": name for name in ("csv", "jsonl", "parquet")}
 
 
 def write(rows: pl.DataFrame, shown: str, raw: bool, out: TextIO) -> None:
-    """Rows as one of FORMATS; a table becomes tab-separated lines in a pipe. `raw`: cells of CSV as they are."""
+    """Rows as a table (in a pipe tab-separated lines) or as one of SUFFIXES. `raw`: cells of CSV as they are."""
     if shown != "table":
         _encode(rows, shown, raw, as_bytes(out))
     elif out.isatty():

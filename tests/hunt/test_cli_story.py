@@ -155,7 +155,7 @@ def test_evidence_tells_what_a_run_has_written(out: Path, tmp_path: Path) -> Non
 def test_one_of_evidence_and_a_folder_is_needed(out: Path) -> None:
     for arguments in ([], [out / "findings.csv", "-o", out]):
         result = hunt("show-finding", "abc", *arguments)
-        assert (result.exit_code, result.stderr) == (2, "hunt: one of EVIDENCE and -o OUT is needed\n")
+        assert (result.exit_code, result.stderr) == (2, "hunt: one of EVIDENCE (or --case DIR) and -o OUT is needed\n")
 
 
 def test_a_run_that_was_interrupted_leaves_no_stories_of_another(out: Path, tmp_path: Path) -> None:

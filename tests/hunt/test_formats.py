@@ -429,5 +429,6 @@ def test_bytes_are_not_for_a_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr("sys.stdout", Terminal())
     results = Results(None, "parquet", "safe", None, None)
     nothing: Any = None  # it is refused before anything else is looked at
+    choice = Choice((), RuleFilter())
     with pytest.raises(HuntError, match="is no text: send it to a file"):
-        _hunting.hunt((tmp_path,), (), results, Settings(), Filters(), nothing, Choice((), RuleFilter()), None)
+        _hunting.hunt((tmp_path,), (), results, Settings(), Filters(), nothing, choice, None, nothing)
