@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import polars as pl
 
 from hunt import pulse
+from hunt.copies import collapsed
 from hunt.duplicates import SOURCES
 from hunt.model import Batch, EventType, Problem, Tally
 from hunt.store import layout, lots, manifests, rest, write
@@ -100,7 +101,7 @@ class LotWriter:
         rare = _rare(types)
         for key in sorted(types.keys() - rare.keys()):
             kind, batches = types.pop(key)
-            yield from write.cut({kind: write.collapsed(write.joined(batches, kind))}, self._buckets)
+            yield from write.cut({kind: collapsed(write.joined(batches, kind))}, self._buckets)
         if rare:
             folded = [rest.folded(frame) for key in sorted(rare) for frame in types.pop(key)[1]]
             whole = pl.concat(folded).with_columns(pl.lit(None, SOURCES).alias("sources"))

@@ -1,4 +1,4 @@
-"""Frames of events -> files of a case: cut by host, sorted, each record's copies told in one row.
+"""Frames of events -> files of a case: cut by host, sorted.
 
 Everything here is a function of the events alone: not of how many threads read them, nor of where.
 """
@@ -8,11 +8,9 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import numpy as np
 import polars as pl
 
 from hunt import runs, schema
-from hunt.duplicates import SOURCES, equal, places
 from hunt.model import EventType
 from hunt.store.layout import BUCKETS, bucket
 
@@ -65,35 +63,6 @@ def joined(batches: Sequence[pl.DataFrame], kind: EventType) -> pl.DataFrame:
     there = [whole[c].null_count() < whole.height for c in own]
     order = sorted(range(len(own)), key=lambda n: (not there[n], first[n] if there[n] else own[n]))
     return whole.select(*whole.columns[:known], *(own[n] for n in order))
-
-
-def collapsed(frame: pl.DataFrame) -> pl.DataFrame:
-    """Rows that are alike in everything but their place as one, with `sources`: nothing is lost.
-
-    `sources` (`duplicates.SOURCES`) tells every place, by path and offset, and `source` and `offset` are its first;
-    null where a row stands for itself alone. Records without an id, which may well have happened twice, and recovered
-    ones are never taken together. Rows may be collapsed ones already.
-    """
-    alone = frame if "sources" in frame.columns else frame.with_columns(pl.lit(None, SOURCES).alias("sources"))
-    few = ("record_id", "time", "event_id")
-    suspect = (
-        frame.select(
-            pl.struct(*few, _KEY.alias("host")).is_duplicated()
-            & pl.col("record_id").is_not_null()
-            & ~pl.col("recovered")
-        )
-        .to_series()
-        .to_numpy()
-    )
-    rows = np.flatnonzero(suspect)
-    if not rows.size:
-        return alone
-    part = alone[rows].sort(_PLACE)
-    first = equal(part, [column for column in part.get_columns() if column.name not in (*_PLACE, "sources")])
-    kept = np.flatnonzero(first == np.arange(part.height))
-    own = part[kept].with_columns(places(part, first, kept))
-    several = pl.when(pl.col("sources").list.len() > 1).then("sources")
-    return pl.concat([alone.filter(~suspect), own.with_columns(several.alias("sources"))])
 
 
 def parquet(frame: pl.DataFrame) -> bytes:

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hunt import duplicates, schema
+from hunt import copies, duplicates, schema
 from hunt.duplicates import once
 from hunt.model import SYSMON
-from hunt.store import write
 from tests.helpers import OUTLOOK, Row, event, moment, start, texts
 
 
@@ -199,5 +198,5 @@ def test_rows_of_several_places_give_what_a_row_for_each_place_gives(given_rows:
     lots = [collapsed(whole.filter(lot == number)) for number in range(3)]
     together = pl.concat(lots).sort("source", "offset", maintain_order=True)
     assert once(together).equals(once(whole))
-    again = write.collapsed(pl.concat(lots)).sort("source", "offset")  # as a run with little memory does it
+    again = copies.collapsed(pl.concat(lots)).sort("source", "offset")  # as a run with little memory does it
     assert again.equals(collapsed(whole).sort("source", "offset"))

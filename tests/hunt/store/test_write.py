@@ -1,18 +1,15 @@
-"""Frames are cut by host and sorted, copies told in one row: nothing is lost, and nothing taken for another."""
+"""Frames are cut by host and sorted: nothing is lost."""
 
 from __future__ import annotations
 
 import io
-from collections import Counter
 from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from hunt import duplicates, runs, schema
+from hunt import runs, schema
 from hunt.model import SYSMON, EventType
 from hunt.store import layout, rest, write
 from tests.helpers import OUTLOOK, batch, event, start
@@ -59,64 +56,6 @@ def test_types_come_in_order_and_those_without_rows_not_at_all() -> None:
 def test_buckets_stay_where_they_are(host: str | None, number: int) -> None:
     """Cases that are written already rely on it: CRC-32, whose values any zip tool confirms."""
     assert layout.bucket(host) == number
-
-
-# One row for copies.
-
-
-ROWS = st.lists(
-    st.tuples(
-        st.sampled_from(["1", "2", None]), st.sampled_from(["A", "a"]), st.sampled_from(["x", "y", ""]),
-        st.booleans(), st.sampled_from([None, ["p"], ["p", ""]]), st.sampled_from(["b", "a"]),
-    ),
-    min_size=1, max_size=14,
-)  # fmt: skip
-
-
-@settings(max_examples=30)
-@given(ROWS)
-def test_copies_become_one_row_and_every_record_is_told(drawn: list[tuple[Any, ...]]) -> None:
-    frame = one(
-        *(
-            event(
-                1, record_id=id_, record_number="1", host=host, Image=image, Data=data,
-                source=source, offset=str(place), logged="2026-03-02 08:15:00",
-            )
-            for place, (id_, host, image, _, data, source) in enumerate(drawn)
-        )
-    )  # fmt: skip
-    frame = frame.with_columns(pl.Series("recovered", [row[3] for row in drawn]))
-    told = write.collapsed(frame)
-    payload = [c for c in frame.columns if c not in ("source", "offset")]
-    places: dict[str, list[tuple[str, int]]] = {}
-    alone = Counter[str]()
-    for row in frame.rows(named=True):
-        key = repr([row[c] for c in payload])
-        if row["record_id"] is None or row["recovered"]:
-            alone[key] += 1
-        else:
-            places.setdefault(key, []).append((row["source"], row["offset"]))
-    for row in told.rows(named=True):
-        key = repr([row[c] for c in payload])
-        if key in places:
-            expected = sorted(places.pop(key))
-            own = [{"path": path, "offset": offset} for path, offset in expected]
-            assert row["sources"] == (own if len(own) > 1 else None)
-            assert (row["source"], row["offset"]) == expected[0]
-        else:
-            alone[key] -= 1
-            assert row["sources"] is None
-    assert not places and not +alone
-    assert told.schema["sources"] == duplicates.SOURCES
-
-
-def test_hashes_that_collide_make_no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    import numpy as np
-
-    monkeypatch.setattr(duplicates, "_hashes", lambda columns: np.zeros(len(columns[0]), np.uint64))
-    same = {"record_id": "1", "record_number": "1", "ProcessGuid": None}
-    rows = [start(OUTLOOK, **same, offset=str(n), CommandLine=str(n // 2)) for n in range(6)]
-    assert write.collapsed(one(*rows))["sources"].list.len().to_list() == [2, 2, 2]
 
 
 # Batches as one frame.
