@@ -61,6 +61,7 @@ def test_without_a_temporary_folder_that_is_said(
         raise FileNotFoundError(2, "No usable temporary directory found")
 
     monkeypatch.setattr(supervisor.tempfile, "mkdtemp", none)
+    monkeypatch.setattr(supervisor.threading, "active_count", lambda: 1)  # whatever other tests have left running
     with pytest.raises(SystemExit) as left:
         supervisor.watch()
     assert left.value.code == 2
@@ -73,6 +74,7 @@ def test_what_fails_before_the_work_begins_leaves_no_folder(tmp_path: Path, monk
 
     monkeypatch.setattr(supervisor.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(supervisor, "_fork", refused)
+    monkeypatch.setattr(supervisor.threading, "active_count", lambda: 1)  # as above
     with pytest.raises(SystemExit) as left:
         supervisor.watch(forks=True)
     assert left.value.code == 2

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,7 @@ def read(*paths: Path) -> list[tuple[Any, ...]]:
 def until(step: int | None, case: Path, evidence: Path, counted: Path) -> None:
     """Ingest; be killed at the step-th thing that is done to files of the case. Steps done are counted in a file."""
     lots.LOT = SMALL
+    tempfile.tempdir = str(counted.parent)  # what a killed process leaves there goes with the test's folder
     done = 0
 
     def hear(event: str, arguments: tuple[Any, ...]) -> None:
