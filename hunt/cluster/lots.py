@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hunt.model import Batch, Evidence, Parser, Piece, Problem, Progress, Ranged, Reading, Wants
+from hunt.pieces import PieceParser
 from hunt.store.parser import Stored
 
 SMALLEST, LARGEST = 32 << 20, 256 << 20  # bytes of a lot, but for files that can't be cut
@@ -41,7 +42,7 @@ class Lot:
         whole = others or first.size == first.evidence.size
         if whole or not isinstance(self.parser, Ranged):
             return self.parser
-        return _OfPiece(self.parser.name, self.parser, first)
+        return PieceParser.of(self.parser, first)
 
     def key(self, how: str) -> str:
         """A name that depends on all that reading it depends on: equal ones give the same. `how`: see `named`."""
@@ -63,24 +64,6 @@ def told(wants: Wants) -> object:
 def hashed(said: object) -> str:
     """A name by content, of what JSON can tell."""
     return hashlib.sha256(json.dumps(said).encode("utf-8", "surrogateescape")).hexdigest()[:32]
-
-
-@dataclass(slots=True)
-class _OfPiece:
-    """A parser for which a piece is all of a file."""
-
-    name: str
-    parser: Ranged
-    piece: Piece
-
-    def accepts(self, head: bytes) -> bool:
-        return self.parser.accepts(head)
-
-    def read(self, files: Sequence[Evidence], reading: Reading) -> Iterator[Batch | Problem | Progress]:
-        return self.parser.read_piece(self.piece, reading)
-
-    def records(self, evidence: Evidence, offsets: Sequence[int]) -> Batch:
-        return self.parser.records(evidence, offsets)
 
 
 def cut(

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from hunt.errors import HuntError
 from hunt.evidence import Collection
-from hunt.model import Batch, Evidence, Parser, Piece, Problem, Progress, Ranged, Reading
+from hunt.model import Evidence, Parser, Piece, Problem, Ranged
+from hunt.pieces import PieceParser
 from hunt.store.layout import (
     Alias,
     Case,
@@ -52,25 +53,7 @@ class Work:
             return self.evidence, self.parser
         assert isinstance(self.parser, Ranged)
         piece = Piece(self.evidence, *self.part)
-        return replace(self.evidence, size=piece.size), PieceParser(self.parser, piece)
-
-
-class PieceParser:
-    """Reads one piece of a file as if it were all of it. See `hunt.model.Parser`."""
-
-    def __init__(self, parser: Ranged, piece: Piece) -> None:
-        self.name = parser.name
-        self.parser = parser
-        self.piece = piece
-
-    def accepts(self, head: bytes) -> bool:
-        return self.parser.accepts(head)
-
-    def read(self, files: Sequence[Evidence], reading: Reading) -> Iterator[Batch | Problem | Progress]:
-        return self.parser.read_piece(self.piece, reading)
-
-    def records(self, evidence: Evidence, offsets: Sequence[int]) -> Batch:
-        return self.parser.records(self.piece.evidence, offsets)
+        return replace(self.evidence, size=piece.size), PieceParser.of(self.parser, piece)
 
 
 @dataclass(frozen=True, slots=True)
