@@ -259,4 +259,9 @@ def _size(path: Path) -> int:
 def _once(problems: Sequence[Problem]) -> list[Problem]:
     """Without what each piece of a file says of the whole of it."""
     met: set[Problem] = set()
-    return [p for p in problems if not (p.kind == "file" and (p in met or met.add(p)))]  # type: ignore[func-returns-value]
+    kept = []
+    for problem in problems:
+        if problem.kind != "file" or problem not in met:
+            kept.append(problem)
+        met.add(problem)
+    return kept

@@ -222,7 +222,9 @@ def _json(told: Mapping[str, object]) -> bytes:
     """ASCII alone, for names of files may hold what no UTF-8 can; a line for each entry of a list."""
     parts = []
     for name, value in told.items():
-        many = isinstance(value, list) and value
-        text = "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]" if many else json.dumps(value)  # type: ignore[call-overload]
+        if isinstance(value, list) and value:
+            text = "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+        else:
+            text = json.dumps(value)
         parts.append(f" {json.dumps(name)}: {text}")
     return ("{\n" + ",\n".join(parts) + "\n}\n").encode("ascii")
