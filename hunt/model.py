@@ -151,6 +151,8 @@ class Reading:
     # place, by path and offset; null: the row's own alone. Parsers that have no such rows ignore it.
     once: bool = False
     room: int | None = None  # bytes of memory that reading may take at a time, about; None: what is fastest
+    # More readings of the same wants follow in this process: what was learnt, and buffers, may be kept for them.
+    more: bool = False
 
 
 class Parser(Protocol):

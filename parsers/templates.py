@@ -64,6 +64,11 @@ class Templates:
         self._shape_of = np.empty(0, np.int32)
         self._families: dict[tuple[str | None, bytes], _Family] = {}
 
+    @property
+    def crowded(self) -> bool:
+        """Whether more templates are known than logs of many hosts have."""
+        return len(self.known) > _KEPT // 2
+
     def shape_numbers(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """For numbers of templates those of their shapes; UNREADABLE where there is none."""
         table = self._shape_of

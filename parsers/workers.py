@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
-from hunt.model import Reading
+from hunt.model import Reading, Wants
 
 from .decode import Decoder
 from .unit import Result, Segment, Unit
@@ -19,23 +20,56 @@ Segments = Sequence[Segment]
 def decode(units: Iterator[Segments], reading: Reading) -> Iterator[Result]:
     """The results of the units, in their order."""
     ahead = list(islice(units, 2))
+    idle = _Idle(reading.wants)
+    if reading.more:
+        idle.decoders += _kept.take(reading.wants)
     if reading.jobs == 1 or len(ahead) < 2:
-        decoder = Decoder(reading.wants)
         for unit in (*ahead, *units):
-            yield decode_unit(Unit(decoder, unit, reading.slack))
-        return
-    yield from _spread(iter([*ahead, *units]), reading)
+            yield idle.decode(unit, reading.slack)
+    else:
+        yield from _spread(iter([*ahead, *units]), reading, idle)
+    if reading.more:
+        _kept.give(idle.decoders)
 
 
-def _spread(units: Iterator[Segments], reading: Reading) -> Iterator[Result]:
-    idle: list[Decoder] = []  # each is one thread's at a time
+class _Idle:
+    """Decoders that no thread uses: each is one thread's at a time. One that has failed does not come back."""
 
+    def __init__(self, wants: Wants) -> None:
+        self.wants = wants
+        self.decoders: list[Decoder] = []
+
+    def decode(self, unit: Segments, slack: bool) -> Result:
+        decoder = self.decoders.pop() if self.decoders else Decoder(self.wants)
+        result = decode_unit(Unit(decoder, unit, slack))
+        self.decoders.append(decoder)
+        return result
+
+
+class _Kept:
+    """The decoders of the last reading that others follow."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._decoders: list[Decoder] = []
+
+    def take(self, wants: Wants) -> list[Decoder]:
+        with self._lock:
+            taken, self._decoders = self._decoders, []
+        return [decoder for decoder in taken if decoder.wants == wants]
+
+    def give(self, decoders: Iterable[Decoder]) -> None:
+        with self._lock:
+            # Evidence that was made of new templates leaves room for those of others.
+            self._decoders = [decoder for decoder in decoders if not decoder.templates.crowded]
+
+
+_kept = _Kept()
+
+
+def _spread(units: Iterator[Segments], reading: Reading, idle: _Idle) -> Iterator[Result]:
     def work(unit: Segments) -> Result:
-        decoder = idle.pop() if idle else Decoder(reading.wants)
-        try:
-            return decode_unit(Unit(decoder, unit, reading.slack))
-        finally:
-            idle.append(decoder)
+        return idle.decode(unit, reading.slack)
 
     pool = ThreadPoolExecutor(reading.jobs, "decode")
     # One more than can run, so that none waits; not all, for their results stay in memory until they are asked for.

@@ -58,7 +58,7 @@ def gather(workers: Workers, job: Job) -> Iterator[Gathered]:
     Raises HuntError if scheduler or workers are lost for good, or a case can't tell what is asked for.
     """
     there = room_of(workers)
-    reading = Reading(coverage.Seen(job.wants).wants(), 1, job.slack, once=True, room=there.decoding)
+    reading = Reading(coverage.Seen(job.wants).wants(), 1, job.slack, once=True, room=there.decoding, more=True)
     collection.check(job.collected, reading)
     run = _Run(workers, job, reading)
     run.read()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +13,7 @@ import pytest
 
 from hunt import runs, schema
 from hunt.model import SYSMON, Evidence, Reading, Wants
-from parsers import evtx, unit
+from parsers import bxml, evtx, templates, unit
 from parsers.evtx import PARSER
 from samples.evtx_writer import log_bytes, sysmon_event, sysmon_process, write_log
 from tests.helpers import ROOT, Result, differences, evidence, frame_differences, gather, gather_bytes
@@ -210,3 +211,41 @@ def test_stale_records_are_read_on_demand_and_marked(tmp_path: Path) -> None:
     (frame,) = found.frames.values()
     assert frame.select("record_number", "A", "recovered").rows() == [(1, "1", False), (2, "2", True), (3, "3", True)]
     assert found.records == 1  # stale ones are none of the log's
+
+
+# Readings that follow each other keep what they have learnt.
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_readings_that_follow_each_other_parse_no_template_again(
+    mixed: Path, jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[int] = []
+    parse = bxml.template
+    monkeypatch.setattr(bxml, "template", lambda data, offset: (parsed.append(offset), parse(data, offset))[1])
+    follow = Reading(jobs=jobs, more=True)
+    alone = gather(PARSER, [evidence(mixed)])
+    first = gather(PARSER, [evidence(mixed)], follow)
+    parsed.clear()
+    second = gather(PARSER, [evidence(mixed)], follow)
+    assert parsed == []
+    assert differences(first.frames, alone.frames) == differences(second.frames, alone.frames) == []
+
+
+def test_a_reading_of_other_wants_takes_nothing_from_the_one_before(mixed: Path) -> None:
+    alone = gather(PARSER, [evidence(mixed)], wanting(e5=frozenset({"Image"})))
+    gather(PARSER, [evidence(mixed)], Reading(more=True))
+    after = gather(PARSER, [evidence(mixed)], replace(wanting(e5=frozenset({"Image"})), more=True))
+    assert differences(after.frames, alone.frames) == []
+
+
+def test_templates_made_to_fill_the_memory_are_not_kept_for_the_next_reading(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(templates, "_KEPT", 4)  # of which more than two are too many
+    gather(PARSER, [evidence(mixed)], Reading(more=True))
+    parsed: list[int] = []
+    parse = bxml.template
+    monkeypatch.setattr(bxml, "template", lambda data, offset: (parsed.append(offset), parse(data, offset))[1])
+    gather(PARSER, [evidence(mixed)], Reading(more=True))
+    assert parsed
