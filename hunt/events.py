@@ -255,7 +255,7 @@ def _in_place(frame: pl.DataFrame) -> pl.DataFrame:
     numbers = pl.int_range(len(names), dtype=pl.UInt64, eager=True)
     rank = frame["source"].replace_strict(names, numbers) if len(names) > 1 else 0
     order = pl.Series(np.argsort((rank * _FAR + frame["offset"]).to_numpy(), kind="stable"))
-    return frame.select(pl.all().gather(order))
+    return frame.rechunk()[order]  # rows of one piece are found several times as fast as those of many
 
 
 _FAR = 1 << 44  # bytes: no log is as large, and a million of them can be numbered beside the offset
