@@ -40,7 +40,7 @@ class Narrow(Events):
         held = self._held.setdefault(kind.key, _Held(kind))
         held.paths.append(path)
         for column in frame.get_columns():
-            held.sizes[column.name] = held.sizes.get(column.name, 0) + int(column.estimated_size())
+            held.sizes[column.name] = held.sizes.get(column.name, 0) + schema.size_of(column)
 
     def types(self) -> tuple[EventType, ...]:
         return tuple(sorted(held.kind for held in self._held.values()))

@@ -12,10 +12,10 @@ LEAST = 512 << 20  # bytes: the libraries, and one unit of decoding with what is
 _BASE = 260 << 20
 # What hunts need at their peak for each byte of the events that they look at: the events, each type once more while
 # copies are sought, and what joins make of it.
-_HUNTING = 3.0
+_HUNTING = 2.0
 # While evidence is read: the events that wait, each type once more while it is sorted, and again while it is written;
 # and what allocators keep of what was decoded.
-_WAITING = 4.0
+_WAITING = 3.0
 _DECODING = 0.25  # of what is left: units that are decoded, and what is made of them
 
 

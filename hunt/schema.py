@@ -297,6 +297,30 @@ def dtypes(frame: pl.DataFrame) -> dict[str, pl.DataType]:
     return dict(zip(frame.columns, frame.dtypes, strict=True))
 
 
+def size(frame: pl.DataFrame) -> int:
+    """Bytes that a frame takes in memory."""
+    return sum(size_of(column) for column in frame.get_columns())
+
+
+_VIEW = 16  # bytes: https://arrow.apache.org/docs/format/Columnar.html#variable-size-binary-view-layout
+
+
+def size_of(column: pl.Series) -> int:
+    """Bytes that a column takes in memory. Polars' own estimate counts letters, not what each text, null or not, takes
+    besides."""
+    views = _texts(column.dtype) * len(column)
+    if isinstance(column.dtype, pl.List):
+        views = _texts(column.dtype.inner) * int(column.list.len().sum() or 0)
+    return int(column.estimated_size()) + _VIEW * views
+
+
+def _texts(dtype: object) -> int:
+    """Columns of texts that a column of this type consists of."""
+    if isinstance(dtype, pl.Struct):
+        return sum(_texts(field.dtype) for field in dtype.fields)
+    return int(dtype == pl.String)
+
+
 def compact(frame: pl.DataFrame) -> pl.DataFrame:
     """With texts of its own: decoded ones point into what was decoded, and would keep all of it in memory."""
     texts = [c for c, dtype in dtypes(frame).items() if dtype in (pl.String, TEXTS)]

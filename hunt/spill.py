@@ -97,7 +97,7 @@ class Gathering:
                 own = frame if batch.own else schema.compact(frame)
                 self._kinds.setdefault(kind.key, kind)
                 self._waiting.setdefault(kind.key, []).append(own)
-                self._plain += int(own.estimated_size())
+                self._plain += schema.size(own)
         if self._size + self._plain > self._room.waiting:
             self._relieve()
         elif self._size + self._plain > self._room.waiting // 4:
@@ -121,7 +121,7 @@ class Gathering:
         pulse.beat(pulse.Phase.READING)
         for key, frames in self._waiting.items():
             self._waiting[key] = _united(frames)
-        self._size, self._plain = sum(int(f.estimated_size()) for of in self._waiting.values() for f in of), 0
+        self._size, self._plain = sum(schema.size(frame) for of in self._waiting.values() for frame in of), 0
         if self._size > self._room.waiting // 2:
             self._write()
         memory.give_back()
@@ -175,7 +175,7 @@ def _sizes(frame: pl.DataFrame) -> pl.DataFrame:
     lengths = [pl.col(c).str.len_bytes().cast(pl.UInt64).fill_null(0).sum().alias(c) for c in texts]
     told = frame.group_by(KEY, maintain_order=True).agg(pl.len().cast(pl.UInt64).alias("rows"), *lengths)
     own = told.select(KEY, "rows", bytes=pl.sum_horizontal(texts) if texts else pl.lit(0, pl.UInt64))
-    rest = max(0, frame.estimated_size() - int(own["bytes"].sum())) // max(1, frame.height) + 1
+    rest = max(0, schema.size(frame) - int(own["bytes"].sum())) // max(1, frame.height) + 1
     return own.with_columns(pl.col("bytes") + pl.col("rows") * rest)
 
 
@@ -274,7 +274,7 @@ class Spilled:
             for kind, whole in self._narrowed(cut, asked if cut.share.meets(keys) else everywhere):
                 frame = whole if common.of(kind) is not None else named.of(whole)
                 found[kind].append(frame)
-                size += int(frame.estimated_size())
+                size += schema.size(frame)
             if size > self._room.whole:
                 raise self._room.refuse(size * len(self._cuts) // done)
             _tidy()

@@ -202,7 +202,7 @@ def test_what_is_copied_is_made_one_row_before_anything_is_written(
     for number in range(16):
         write_log(tmp_path / f"{number:02d}.evtx", started("WS01"))
     monkeypatch.setattr(spill, "written", lambda *_: pytest.fail("nothing need be written"))
-    few = run(tmp_path, room=Room(LARGE, 6_000, LARGE, LARGE), queries=["outlook-script-host"])
+    few = run(tmp_path, room=Room(LARGE, 12_000, LARGE, LARGE), queries=["outlook-script-host"])
     assert few.findings.equals(run(tmp_path, queries=["outlook-script-host"]).findings)
     assert few.findings["sources"][0].len() == 16
 

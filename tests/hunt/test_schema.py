@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hunt import schema
+from hunt.duplicates import SOURCES
 from hunt.model import SYSMON
 from hunt.schema import CORE, SYSTEM, TIME
 
@@ -237,3 +238,25 @@ def test_seconds_are_as_exact_as_a_float_can_be() -> None:
     spans = [0, 1, 999_999_999, 60_500_000_000, 10**17 + 1, -1_500_000_000, None]
     told = pl.DataFrame({"d": pl.Series(spans, dtype=pl.Duration("ns"))}).select(schema.seconds(pl.col("d")))["d"]
     assert told.to_list() == [None if span is None else span / 1e9 for span in spans]
+
+
+# Memory.
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pl.Series([None] * 1000, dtype=pl.String),
+        pl.Series(["short"] * 1000),
+        pl.Series([f"text of more than twelve letters, number {n:04}" for n in range(1000)]),
+        pl.Series(range(1000), dtype=pl.UInt64),
+        pl.Series([None, 1] * 500, dtype=pl.UInt32),
+        pl.Series([[{"source": f"C:\\logs\\{n:08}.evtx", "offset": n}] * 3 for n in range(1000)], dtype=SOURCES),
+        pl.Series([["a", None], [], None, ["b"]] * 250, dtype=pl.List(pl.String)),
+    ],
+    ids=str,
+)
+def test_what_a_column_takes_in_memory_is_told_within_a_third(column: pl.Series) -> None:
+    taken = column.to_arrow(compat_level=pl.CompatLevel.newest()).get_total_buffer_size()
+    assert 2 / 3 * taken <= schema.size_of(column) <= 4 / 3 * taken + 4096
+    assert schema.size(column.alias("a").to_frame()) == schema.size_of(column)
