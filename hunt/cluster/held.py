@@ -25,6 +25,10 @@ from hunt.watcher import Watcher
 
 T = TypeVar("T")
 
+_USED = 0.75  # of a worker's memory
+_BASE = 512 << 20  # bytes: libraries, what reading leaves, and lots that wait (measured)
+_LEAST = 192 << 20  # bytes, for a worker that has hardly more than that
+_EVEN = 4  # buckets for each part, at least, so that parts are of about one size
 _EACH = 2  # parts for each task that runs at a time, so that all end at about the same time
 
 
@@ -190,8 +194,8 @@ class Held:
                 lots.append(read)
             else:  # less has to travel
                 lots.append(self._picked(read, part.share, None))
-        kept = self.workers.memory() // 3
-        return self.workers.client.submit(tasks.work_on, content, part, self._agreed, kept, lots, key=key)
+        room = _for_parts(self.workers)
+        return self.workers.client.submit(tasks.work_on, content, part, self._agreed, room, lots, key=key)
 
     def _fits(self, hosts: Iterable[Mapping[str, int]]) -> None:
         """Raises TooLargeError where so many events would not fit into this process."""
@@ -233,7 +237,9 @@ def parts_of(workers: Workers, lots: Lots, asked: Asked, events: Events, agreed:
             sorted(str((*need.event_type, sorted(need.columns))) for need in asked.needs),
             str(asked.settings),
         ]
-        part = Part(hashed(said), tuple(asked.needs), asked.settings, share, share.of(census), workers.versions)
+        size = sum(own for host, own in sizes.items() if share.meets((host,)))
+        rest = (tuple(asked.needs), asked.settings, share, share.of(census), workers.versions)
+        part = Part(hashed(said), size, *rest)
         parts.append(part)
     return Held(workers, lots, parts, asked, events, agreed, undivided=len(parts) == 1)
 
@@ -243,21 +249,40 @@ def room_of(workers: Workers) -> Room:
     return Room.of(max(room.LEAST, workers.memory()))
 
 
+def _for_parts(workers: Workers) -> int:
+    """Bytes of a worker's memory that parts may take: Dask halts a worker that fills four fifths, then ends it."""
+    return max(_LEAST, int(workers.memory() * _USED) - _BASE)
+
+
 def grouped(sizes: Mapping[str, int], workers: Workers) -> list[frozenset[str]]:
-    """Hosts in groups, the largest first into the smallest group; the first group holds those without a name."""
+    """Hosts in groups, the largest first into the smallest group; the first group holds those without a name.
+
+    Where there are many, what falls into one bucket goes together, if it is not too much.
+    """
     total = sum(sizes.values())
-    most = room_of(workers).part
+    most = int(_for_parts(workers) / tasks.HUNTED)
     number = max(1, min(len(sizes), max(workers.count() * _EACH, -(-total // most))))
+    # Of as few buckets as give parts of about one size: packets of small frames are of several.
+    some = min(tasks.BUCKETS, 1 << (_EVEN * number - 1).bit_length())
+    together = _by_bucket(sizes, some) if len(sizes) > tasks.FEW else {}
+    if number > len(together) // 2 or any(sum(own.values()) > total / number for own in together.values()):
+        together = {host: {host: size} for host, size in sizes.items()}
     groups: list[set[str]] = [{""}, *(set[str]() for _ in range(number - 1))]
-    weights = [(sizes.get("", 0), 0), *((0, n) for n in range(1, number))]
-    heapq.heapify(weights)
-    for host, size in sorted(sizes.items(), key=lambda entry: (-entry[1], entry[0])):
-        if host:
-            weight, n = heapq.heappop(weights)
-            groups[n].add(host)
-            heapq.heappush(weights, (weight + size, n))
+    weights = [(0, n) for n in range(number)]
+    whole = ((sum(own.values()), name, own) for name, own in together.items())
+    for size, _, hosts in sorted(whole, key=lambda entry: ("" not in entry[2], -entry[0], entry[1])):
+        weight, n = heapq.heappop(weights)  # the first is that of the nameless
+        groups[n].update(hosts)
+        heapq.heappush(weights, (weight + size, n))
     first, *others = groups
     return [frozenset(first), *(frozenset(group) for group in others if group)]
+
+
+def _by_bucket(sizes: Mapping[str, int], buckets: int) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for host, size in sizes.items():
+        found.setdefault(f"{tasks.bucket(host) % buckets:02}", {})[host] = size
+    return found
 
 
 def _name(read: Any) -> str:

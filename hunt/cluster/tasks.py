@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from hunt import schema
+from hunt import memory, schema
 from hunt.cluster.lots import Lot
 from hunt.cluster.sight import token
 from hunt.cluster.versions import Versions, here
@@ -21,7 +22,10 @@ from hunt.events import Events
 from hunt.model import ALL_COLUMNS, Batch, EventType, Need, Problem, Progress, Reading, Settings, Wants
 from hunt.shares import Agreed, Share, host_key
 
-_APART = 16  # groups of hosts, at most, that a frame is cut into where it is read: most logs are of one or few
+FEW = 16  # hosts of a frame that each get a packet of their own: most logs are of one or few
+BUCKETS = 64  # that the hosts of others fall into: a part is made of whole ones, so that no packet is of two parts
+_NUMBER = "/packet"  # no field is named so
+_LEAST = 512  # events of a packet, about; of smaller frames some buckets share one
 
 
 class Packet(NamedTuple):
@@ -114,8 +118,9 @@ def gathered(parts: Iterable[Batch | Problem | Progress], needed: Wants) -> Read
     def take(batch: Batch) -> None:
         facts.agreed.add(batch)
         for kind, frame in batch.frames.items():
-            each = frame.estimated_size() / max(1, frame.height)
-            facts.kinds[kind.key] += int(frame.estimated_size())
+            size = schema.size(frame)
+            each = size / max(1, frame.height)
+            facts.kinds[kind.key] += size
             for own, hosts in _apart(frame):
                 frames.append(Packet(kind, packed(own), frozenset(hosts)))
                 facts.hosts.update({host: int(each * rows) + 1 for host, rows in hosts.items()})
@@ -136,14 +141,30 @@ def gathered(parts: Iterable[Batch | Problem | Progress], needed: Wants) -> Read
     return Read(facts, tuple(frames))
 
 
+def bucket(host: str) -> int:
+    """Which bucket a host (its key) falls into, wherever it is read."""
+    return zlib.crc32(host.encode("utf-8", "surrogatepass")) % BUCKETS
+
+
 def _apart(frame: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, Mapping[str, int]]]:
     """A frame by host, or group of hosts, and how many events each host has: who asks for some need not unpack all."""
-    counts = dict(frame.select(host_key()).group_by("host", maintain_order=True).len().iter_rows())
-    groups: list[dict[str, int]] = [{} for _ in range(min(_APART, len(counts)))]
-    for n, (host, rows) in enumerate(counts.items()):
-        groups[n % len(groups)][host] = rows
-    for group in groups:
-        yield (frame if len(groups) == 1 else Share(frozenset(group), rest=False).of(frame)), group
+    hosts = frame.select(host_key())["host"]
+    counts = dict(hosts.to_frame().group_by("host", maintain_order=True).len().iter_rows())
+    if len(counts) <= FEW:
+        numbers = {host: number for number, host in enumerate(counts)}
+    else:
+        fewer = max(1, 1 << min(BUCKETS, frame.height // _LEAST).bit_length() >> 1)  # a power of two, as BUCKETS is
+        numbers = {host: bucket(host) % fewer for host in counts}
+    groups: dict[int, dict[str, int]] = {}
+    for host, number in numbers.items():
+        groups.setdefault(number, {})[host] = counts[host]
+    if len(groups) == 1:
+        yield frame, counts
+        return
+    packet = hosts.replace_strict([*numbers], [*numbers.values()], return_dtype=pl.UInt8)
+    apart = frame.with_columns(packet.alias(_NUMBER)).partition_by(_NUMBER, include_key=False, as_dict=True)
+    for (key,), own in apart.items():
+        yield own, groups[key]
 
 
 def facts(done: Read) -> Facts:
@@ -193,6 +214,7 @@ class Part:
     """Some hosts: all that an `Events` of them is made with, but for the events."""
 
     name: str  # by its content
+    size: int  # bytes of its events
     needs: tuple[Need, ...]
     settings: Settings
     share: Share
@@ -211,7 +233,7 @@ class Part:
 
 
 def work_on(work: bytes, part: Part, agreed: Agreed, room: int, lots: Sequence[Read | Packed]) -> Any:
-    """What some work gives of a part. Raises LostError. `room`: bytes of parts that a worker keeps for more work."""
+    """What some work gives of a part. Raises LostError. `room`: bytes that a worker's parts may take in memory."""
     import cloudpickle
 
     _check(part.versions, lots)
@@ -226,8 +248,12 @@ def _check(versions: Versions, lots: Iterable[Read | Packed]) -> None:
         raise LostError(other or troubles[0])
 
 
+# Bytes of memory for each byte of events: of a part that is kept, of which each type was copied once, and of one that
+# is hunted in (measured).
+KEPT, HUNTED = 2.5, 4.0
+
 _lock = threading.Lock()
-_parts: OrderedDict[str, tuple[Events, int]] = OrderedDict()  # of this worker, by name; and their bytes
+_parts: OrderedDict[str, tuple[Events, int]] = OrderedDict()  # of this worker, by name; and the bytes they take
 
 
 def _kept(part: Part, agreed: Agreed, room: int, lots: Sequence[Read | Packed]) -> Events:
@@ -236,22 +262,22 @@ def _kept(part: Part, agreed: Agreed, room: int, lots: Sequence[Read | Packed]) 
         if kept:
             _parts.move_to_end(part.name)
             return kept[0]
+        while _parts and sum(size for _, size in _parts.values()) + HUNTED * part.size > room:
+            _parts.popitem(last=False)
+    memory.give_back()  # what reading has left, and other parts
     contents = [lot.frames if isinstance(lot, Read) else lot for lot in lots]
     made = part.events(agreed, (picked(frames, part.share, None) for frames in contents))
-    size = 4 * sum(len(packet.content) for frames in contents for packet in frames)  # they are compressed
     with _lock:
-        _parts[part.name] = made, size
-        while len(_parts) > 1 and sum(own for _, own in _parts.values()) > room:
-            _parts.popitem(last=False)
+        _parts[part.name] = made, int(KEPT * part.size)
     return made
 
 
 def packed(frame: pl.DataFrame) -> bytes:
-    """A frame as bytes: compressed, with nothing of what it was decoded from."""
+    """A frame as bytes: compressed; Polars writes nothing of what texts were decoded from but these."""
     content = io.BytesIO()
-    schema.compact(frame).write_ipc(content, compression="lz4")
+    frame.write_ipc_stream(content, compression="lz4")  # of small frames in half the time of a file
     return content.getvalue()
 
 
 def unpacked(content: bytes) -> pl.DataFrame:
-    return pl.read_ipc(content)
+    return pl.read_ipc_stream(content)

@@ -1,10 +1,10 @@
 """What a second worker gains, and what this machine has to give at most.
 
-    python -m tests.bench.cluster FOLDER [--size 512] [--runs 3] [--query outlook-script-host]
+    python -m tests.bench.cluster FOLDER [--size 512] [--hosts 200] [--runs 3] [--query outlook-script-host]
 
-Makes a log in FOLDER (kept for the next time): real chunks, each record with an EventRecordID of its own. The same run
-is timed with no cluster, with `local:1` and with `local:2`, in turn; workers are started, and have imported what they
-need, before. The machine's ceiling is told by processes that know nothing of each other: one that decodes the log
+Makes a log in FOLDER (kept for the next time): an archive of many hosts, no two of its records alike. The same run is
+timed with no cluster, with `local:1` and with `local:2`, in turn; workers are started, and have read another log (128
+MiB), before. The machine's ceiling is told by processes that know nothing of each other: one that decodes the log
 alone, against two that do so at the same time. Medians. Where other things run at the same time, seconds of processors
 (of all processes of a run) say more than those of a clock: if two workers take no more of them than one, nothing is
 lost by dividing the work.
@@ -28,8 +28,7 @@ from hunt.cluster import connect
 from hunt.cluster.connect import connected
 from hunt.pipeline import Request, run
 from hunt.watcher import Watcher
-from samples.evtx_writer import sysmon_process, write_log
-from tests.bench.case import distinct
+from tests.bench.memory import archive
 
 _ALONE = """
 import sys, time
@@ -61,14 +60,16 @@ def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("folder", type=Path)
     asked.add_argument("--size", type=int, default=512, help="MiB")
+    asked.add_argument("--hosts", type=int, default=200)
     asked.add_argument("--runs", type=int, default=3)
     asked.add_argument("--query", default="outlook-script-host")
     given = asked.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    log, warm = given.folder / f"distinct-{given.size}.evtx", given.folder / "warm.evtx"
+    log, warm = given.folder / f"archive-{given.size}-{given.hosts}.evtx", given.folder / "archive-warm.evtx"
     if not log.exists():
-        distinct(log, given.size)
-    write_log(warm, [sysmon_process(Image=rf"C:\{n}.exe", time=132_000_000_000_000_000) for n in range(60)])
+        archive(log, given.size, given.hosts)
+    if not warm.exists():
+        archive(warm, 128, given.hosts)
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     ceiling([log] * 2, given.runs)
     workers(log, warm, given.query, given.runs)

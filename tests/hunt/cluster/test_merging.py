@@ -154,6 +154,31 @@ def test_each_host_is_in_one_group_and_those_without_a_name_in_the_first(sizes: 
     assert groups == grouped(dict(reversed(sizes.items())), Some(running, 8000))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("running", [1, 2, 3, 4])
+def test_parts_of_many_hosts_take_whole_packets(running: int) -> None:
+    sizes = {f"ws{number:04}": 90 + number % 20 for number in range(300)}
+    groups = grouped(sizes, Some(running, 8 << 30))  # type: ignore[arg-type]
+    packets: dict[int, set[str]] = {}
+    for host in sizes:
+        packets.setdefault(tasks.bucket(host), set()).add(host)
+    assert len(groups) == 2 * running
+    assert all(sum(packet <= group for group in groups) == 1 for packet in packets.values())
+
+
+def test_parts_of_many_hosts_are_of_about_one_size() -> None:
+    sizes = dict.fromkeys((f"ws{number:04}" for number in range(1000)), 10)
+    groups = grouped(sizes, Some(2, 8 << 30))  # type: ignore[arg-type]
+    assert len(groups) == 4
+    assert max(map(len, groups)) < 1.2 * min(map(len, groups))
+
+
+def test_no_part_is_larger_than_a_worker_has_room_for() -> None:
+    memory = 2 << 30
+    sizes = dict.fromkeys((f"ws{number:04}" for number in range(100)), 10 << 20)  # 1 GiB
+    groups = grouped(sizes, Some(1, memory))  # type: ignore[arg-type]
+    assert all(tasks.HUNTED * len(group - {""}) * (10 << 20) <= memory for group in groups)
+
+
 # Tasks.
 
 
@@ -192,6 +217,18 @@ def test_what_takes_too_long_is_given_back(path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(tasks, "gathered", lambda *rest: forever.wait(10))
     assert "too long" in tasks.read(order(path, seconds=0.05), HOW).facts.trouble
     forever.set()
+
+
+@pytest.mark.parametrize(("hosts", "rows", "most"), [(1, 50, 1), (16, 50, 16), (17, 50, 1), (40, 3000, 4)])
+def test_packets_of_a_frame_hold_each_event_of_their_hosts_once(hosts: int, rows: int, most: int) -> None:
+    events = batch(*(start(OUTLOOK, n, host=f"WS{n % hosts:02}", source="a.evtx", offset=str(n)) for n in range(rows)))
+    (frame,) = events.frames.values()
+    done = tasks.gathered([events], FEW)
+    assert len(done.frames) == most
+    assert all(set(tasks.unpacked(p.content)["host"].str.to_lowercase()) == p.hosts for p in done.frames)
+    assert len({host for packet in done.frames for host in packet.hosts}) == hosts
+    together = pl.concat(tasks.unpacked(packet.content) for packet in done.frames).sort("offset")
+    assert together.equals(frame.sort("offset").select(together.columns))
 
 
 def test_what_was_lost_and_cannot_be_read_again_is_no_part_without_events(path: Path) -> None:
