@@ -243,6 +243,8 @@ class _Counting:
             for number, host, count, total in part.rows:
                 rows.setdefault(asked[number], []).append((host, count, total))
         for unknown in self._asked(False):
+            if unknown in asked:  # of another hunt, too: it is counted
+                continue
             try:
                 rows[unknown] = list(unknown.counts(self.parts.whole(unknown.reads)).collect().iter_rows())
             except TooLargeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from hunt.eql.load import of_text
 from hunt.errors import HuntError
 from hunt.events import Events
 from hunt.hunting import Failure, Hunted, Stage
-from hunt.model import SYSMON, EventType, Hunt, Need, QueryResult, Report, Severity, Status
+from hunt.model import SYSMON, EventType, Hunt, Need, QueryResult, Report, Severity, Status, Unknown
 from hunt.output import _files
 from hunt.parts import Together
 from hunt.room import LEAST, Room
@@ -134,6 +135,21 @@ def test_a_hunt_that_builds_on_one_that_had_no_room_says_so(monkeypatch: pytest.
     of_second = hunted.judged(replace(RAN, query="second"))
     assert of_second.status == Status.PARTLY
     assert of_second.reason.endswith("memory had no room on some hosts: first")
+
+
+def test_what_two_hunts_ask_is_counted_by_host_though_one_of_them_looks_across_hosts() -> None:
+    reads = Need(SYSMON, 1, frozenset())
+    told_of = pl.LazyFrame({"host": ["WS01"], "unknown": [2], "total": [3]})
+    shared = Unknown("not answered", lambda _: told_of, (reads,))
+    first = Hunt("first", "A start", Severity.LOW, 21, ("T1114",), (reads,), _starts, unknowns=(shared,))
+    across = replace(first, id="across", across_hosts=True)
+
+    class NoRoom(Together):
+        def whole(self, needs: Iterable[Need]) -> Events:
+            raise Room(1000, 1, 1, 1).refuse(7)
+
+    counted = hunting.counted(NoRoom(case(start(POWERSHELL)), undivided=False), [first, across])
+    assert (dict(counted.rows), counted.why) == ({shared: [("WS01", 2, 3)]}, "")
 
 
 def test_a_query_that_looks_across_hosts_and_has_no_room_says_so(tmp_path: Path) -> None:
