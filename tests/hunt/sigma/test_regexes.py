@@ -80,8 +80,8 @@ def test_only_what_re2_refuses_is_left_to_python() -> None:
 def test_pythons_engine_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = pl.Series(["no foo", "a foo", None])
     assert slow.matches(texts, "(?<!no )FOO", "i").to_list() == [False, True, False]
-    monkeypatch.setattr(slow, "_LONGEST_S", 1.0)
-    monkeypatch.setattr(slow, "_STUCK_S", 0.4)
-    told = slow.matches(pl.Series(["aab", "a" * 60, "b", None, "a" * 61, "a" * 62, "aab"]), "(a+a+)+b", "")
-    assert told.to_list()[:4] == [True, None, False, False]
-    assert told.to_list()[-1] is None  # by then there is no time left
+    monkeypatch.setattr(slow, "_STUCK_S", 1.0)
+    told = slow.matches(pl.Series(["aab", "a" * 60, "b", None]), "(a+a+)+b", "")
+    assert told.to_list() == [True, None, False, False]
+    monkeypatch.setattr(slow, "_LONGEST_S", 0.0)
+    assert slow.matches(pl.Series(["aab", "b"]), "(a+a+)+b", "").to_list() == [None, None]  # there is no time left
