@@ -40,7 +40,10 @@ class _Idle:
         self.decoders: list[Decoder] = []
 
     def decode(self, unit: Segments, slack: bool) -> Result:
-        decoder = self.decoders.pop() if self.decoders else Decoder(self.wants)
+        try:
+            decoder = self.decoders.pop()
+        except IndexError:
+            decoder = Decoder(self.wants)
         result = decode_unit(Unit(decoder, unit, slack))
         self.decoders.append(decoder)
         return result

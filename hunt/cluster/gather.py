@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from hunt.cluster.held import Lots, parts_of, room_of
 from hunt.cluster.lots import Lot
 from hunt.cluster.sight import absolute, token, who_sees, witness
 from hunt.cluster.tasks import Facts, How, Order, Read
-from hunt.cluster.waiting import ended
+from hunt.cluster.waiting import ended, given
 from hunt.events import Events
 from hunt.evidence import Collection
 from hunt.interrupts import Stop
@@ -89,11 +89,15 @@ class _Run:
         places, reads = list(ordered), list(ordered.values())
         stop = job.guard.stop
         again: list[tuple[int, str]] = []
-        for n in ended(self.workers, futures, self._beat, lambda: stop.requested):
+
+        def stuck(n: int, machines: Iterable[str]) -> bool:
+            return reads[n].status != "finished" and self.lots[places[n]].machines.isdisjoint(machines)
+
+        for n in ended(self.workers, futures, self._beat, lambda: stop.requested, stuck):
             place = places[n]
             # A worker that died over it, more than once: the error is Dask's.
-            failed = futures[n].status != "finished"
-            facts = Facts("it has ended workers") if failed else futures[n].result()
+            lost = "who can see it is gone" if futures[n].cancelled() else "it has ended workers"
+            facts = given(futures[n]) or Facts(lost)
             if facts.trouble:
                 again.append((place, facts.trouble))
             else:
@@ -247,6 +251,7 @@ class _Run:
             [self.held[place] for place in places],
             [self.facts[place].hosts for place in places],
             kinds,
+            [self.lots[place].machines for place in places],
             lambda n: self._again(places[n]),
         )
         return Gathered(tallies, problems, events, seen, parts_of(self.workers, lots, job, events, agreed))

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+import polars as pl
+
 from hunt import hunting, room
-from hunt.cluster import tasks
+from hunt.cluster import tasks, waiting
 from hunt.cluster.connect import Workers
 from hunt.cluster.lots import hashed, told
 from hunt.cluster.tasks import Packed, Part, Read
@@ -63,11 +65,17 @@ class Lots:
     reads: list[Any]
     hosts: Sequence[Mapping[str, int]]
     kinds: Mapping[tuple[str, int], int]  # bytes of each type of events
+    machines: Sequence[frozenset[str]]  # that can read them
     again: Callable[[int], Read]
 
     def of(self, share: Share) -> list[int]:
         """The places of those that have events of some hosts."""
         return [place for place, hosts in enumerate(self.hosts) if share.meets(hosts)]
+
+    def lost(self, place: int, machines: Iterable[str]) -> bool:
+        """Whether what was read is gone, and so are those that could read it again."""
+        read = self.reads[place]
+        return not isinstance(read, Read) and read.status != "finished" and self.machines[place].isdisjoint(machines)
 
 
 @dataclass(slots=True)
@@ -97,11 +105,13 @@ class Held:
         def enough() -> bool:
             return hunts and self.asked.stop.requested and not before
 
-        for place in ended(self.workers, futures, ending, enough):
-            if futures[place].status == "finished":
-                done[place] = futures[place].result()
-            else:  # workers died of it, or it is our own bug, which then shows here
-                done[place] = work(self._taken_over(place))
+        def stuck(place: int, machines: Iterable[str]) -> bool:
+            return any(self.lots.lost(lot, machines) for lot in self.lots.of(self.parts[place].share))
+
+        for place in ended(self.workers, futures, ending, enough, stuck):
+            gave = waiting.given(futures[place])
+            # None: workers died of it, or it is our own bug, which then shows here.
+            done[place] = work(self._taken_over(place)) if gave is None else gave
             while given in done:
                 yield done.pop(given)
                 given += 1
@@ -161,7 +171,12 @@ class Held:
         empty = made.census().clear()
         elsewhere = [place for place in places if not isinstance(self.lots.reads[place], Read)]
         futures = {place: self._picked(self.lots.reads[place], share, wants) for place in elsewhere}
-        for _ in ended(self.workers, [*futures.values()], ending):
+        asked = [*futures]
+
+        def stuck(n: int, machines: Iterable[str]) -> bool:
+            return self.lots.lost(asked[n], machines)
+
+        for _ in ended(self.workers, [*futures.values()], ending, stuck=stuck):
             pass
         for place in places:
             frames = self._frames(place, futures.pop(place, None), share, wants)
@@ -170,8 +185,8 @@ class Held:
         return made
 
     def _frames(self, place: int, future: Any, share: Share, wants: Wants | None) -> Packed:
-        if future is not None and future.status == "finished":
-            picked: Packed = future.result()
+        picked: Packed | None = None if future is None else waiting.given(future)
+        if picked is not None:
             return picked
         if future is not None:  # it was read, and is lost: whoever would read it again can't
             self.lots.reads[place] = self.lots.again(place)
@@ -184,7 +199,7 @@ class Held:
 
     def _work(self, part: Part, content: bytes, key: str) -> Any:
         if self._agreed is None:
-            self._agreed = self.workers.client.submit(tasks.same, self.agreed, key=f"agreed-{part.name}")
+            self._agreed = self.workers.client.submit(tasks.same, self.agreed, key=f"agreed-{_agreed(self.agreed)}")
         lots = []
         for place in self.lots.of(part.share):
             read = self.lots.reads[place]
@@ -222,7 +237,7 @@ def parts_of(workers: Workers, lots: Lots, asked: Asked, events: Events, agreed:
     for hosts in lots.hosts:
         sizes.update(hosts)
     groups = grouped(sizes, workers)
-    census = events.census()
+    census, common = events.census(), _agreed(agreed)
     parts = []
     for number, keys in enumerate(groups):
         if len(groups) == 1:
@@ -236,6 +251,9 @@ def parts_of(workers: Workers, lots: Lots, asked: Asked, events: Events, agreed:
             [share.rest, sorted(share.keys)],
             sorted(str((*need.event_type, sorted(need.columns))) for need in asked.needs),
             str(asked.settings),
+            # Lots without events of these hosts have their part in these.
+            common,
+            _content(share.of(census)),
         ]
         size = sum(own for host, own in sizes.items() if share.meets((host,)))
         rest = (tuple(asked.needs), asked.settings, share, share.of(census), workers.versions)
@@ -283,6 +301,22 @@ def _by_bucket(sizes: Mapping[str, int], buckets: int) -> dict[str, dict[str, in
     for host, size in sizes.items():
         found.setdefault(f"{tasks.bucket(host) % buckets:02}", {})[host] = size
     return found
+
+
+def _agreed(agreed: Agreed) -> str:
+    """A name by content of what all parts have in common."""
+    return hashed(
+        [
+            sorted([*key, str(kind)] for key, kind in agreed.kinds.items()),
+            sorted([*key, [[name, str(dtype)] for name, dtype in own.items()]] for key, own in agreed.columns.items()),
+            sorted([*key, sorted(map(str, own))] for key, own in agreed.providers.items()),
+            _content(agreed.signed().sort(pl.all())),
+        ]
+    )
+
+
+def _content(frame: pl.DataFrame) -> str:
+    return hashlib.sha256(tasks.packed(frame)).hexdigest()
 
 
 def _name(read: Any) -> str:

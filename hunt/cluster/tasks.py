@@ -6,7 +6,7 @@ import io
 import threading
 import zlib
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from hunt.cluster.sight import token
 from hunt.cluster.versions import Versions, here
 from hunt.coverage.seen import Seen
 from hunt.events import Events
-from hunt.model import ALL_COLUMNS, Batch, EventType, Need, Problem, Progress, Reading, Settings, Wants
+from hunt.model import Batch, EventType, Need, Problem, Progress, Reading, Settings, Wants
 from hunt.shares import Agreed, Share, host_key
 
 FEW = 16  # hosts of a frame that each get a packet of their own: most logs are of one or few
@@ -172,8 +172,11 @@ def facts(done: Read) -> Facts:
     return done.facts
 
 
-def picked(frames: Packed, share: Share, kinds: Mapping[tuple[str, int], frozenset[str]] | None) -> Packed:
-    """The events of some hosts, and of some types (by key) some columns; None: of all types all columns."""
+def picked(frames: Packed, share: Share, kinds: Collection[tuple[str, int]] | None) -> Packed:
+    """The events of some hosts, and of some types (by key), with all columns; None: of all types.
+
+    What tells two events apart may stand in a column that nobody asks for: copies are sought where all are.
+    """
     return tuple(_picked(frames, share, kinds))
 
 
@@ -186,25 +189,18 @@ def picked_of(done: Read, share: Share, wants: Wants | None, versions: Versions)
     _check(versions, [done])
     kinds = None
     if wants is not None:
-        met = {packet.kind.key: wants.of(packet.kind) for packet in done.frames}
-        kinds = {key: columns for key, columns in met.items() if columns is not None}
+        kinds = {packet.kind.key for packet in done.frames if wants.of(packet.kind) is not None}
     return picked(done.frames, share, kinds)
 
 
-def _picked(frames: Packed, share: Share, kinds: Mapping[tuple[str, int], frozenset[str]] | None) -> Iterator[Packet]:
+def _picked(frames: Packed, share: Share, kinds: Collection[tuple[str, int]] | None) -> Iterator[Packet]:
     for packet in frames:
-        columns = None if kinds is None else kinds.get(packet.kind.key)
-        if (kinds is not None and columns is None) or not share.meets(packet.hosts):
+        if (kinds is not None and packet.kind.key not in kinds) or not share.meets(packet.hosts):
             continue
-        within = all(share.meets((host,)) for host in packet.hosts)
-        if within and (columns is None or columns >= ALL_COLUMNS):
+        if all(share.meets((host,)) for host in packet.hosts):
             yield packet
             continue
-        frame = unpacked(packet.content)
-        own = share.of(frame)
-        if columns is not None and not columns >= ALL_COLUMNS:
-            kept = {*schema.CORE, *schema.SYSTEM, "UtcTime", "sources", *columns}
-            own = own.select(name for name in own.columns if name in kept)
+        own = share.of(unpacked(packet.content))
         if own.height:
             yield packet._replace(content=packed(own))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cloudpickle
 import polars as pl
@@ -15,14 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hunt import registry
-from hunt.cluster import lots, tasks
-from hunt.cluster.held import grouped
+from hunt.cluster import lots, tasks, waiting
+from hunt.cluster.held import Lots, grouped, parts_of
 from hunt.cluster.lots import Lot, cut, named
 from hunt.cluster.tasks import Facts, How, Order, Read
 from hunt.cluster.versions import here
 from hunt.coverage import Seen
 from hunt.coverage.seen import _KEPT
-from hunt.model import SYSMON, Batch, EventType, Evidence, Need, Piece, Reading, Wants
+from hunt.events import Events
+from hunt.model import SYSMON, Batch, EventType, Evidence, Need, Piece, Reading, Settings, Wants
+from hunt.shares import Agreed, Share
 from parsers import jsonl
 from parsers.evtx import PARSER
 from samples.evtx_writer import sysmon_event, sysmon_process, write_log
@@ -136,7 +139,7 @@ class Some:
     """As many workers, of such memory."""
 
     def __init__(self, running: int, memory: int) -> None:
-        self.running, self.bytes = running, memory
+        self.running, self.bytes, self.versions = running, memory, here()
 
     def count(self) -> int:
         return self.running
@@ -229,6 +232,65 @@ def test_packets_of_a_frame_hold_each_event_of_their_hosts_once(hosts: int, rows
     assert len({host for packet in done.frames for host in packet.hosts}) == hosts
     together = pl.concat(tasks.unpacked(packet.content) for packet in done.frames).sort("offset")
     assert together.equals(frame.sort("offset").select(together.columns))
+
+
+def test_what_is_picked_for_a_hunt_keeps_what_tells_two_events_apart() -> None:
+    done = tasks.gathered([batch(start(OUTLOOK, Hashes="SHA256=AA"))], WANTS)
+    few = Wants({STARTS.event_type.key: frozenset({"Image"}), ("security", 4688): frozenset()})
+    (picked,) = tasks.picked_of(done, Share(), few, here())
+    assert tasks.unpacked(picked.content).equals(tasks.unpacked(done.frames[0].content))
+    assert tasks.picked_of(done, Share(), Wants({("security", 4688): frozenset()}), here()) == ()
+
+
+def loaded(signed: str) -> Agreed:
+    agreed = Agreed()
+    agreed.add(
+        batch(event(7, Hashes=f"SHA256={'A' * 64}", Signed=signed, SignatureStatus="Valid", Signature="Contoso"))
+    )
+    return agreed
+
+
+def name_of(agreed: Agreed, host: str = "WS01") -> str:
+    """Of the only part of a run that has read nothing of interest."""
+    events = Events(())
+    events.add(Batch({}, batch(start(OUTLOOK, host=host, record_id="1", record_number="1")).census))
+    asked = SimpleNamespace(needs=(), settings=Settings())
+    held = parts_of(Some(1, 8 << 30), Lots([], [], {}, [], pytest.fail), asked, events, agreed)  # type: ignore[arg-type]
+    return held.parts[0].name
+
+
+def test_a_part_is_named_by_all_that_hunts_on_it_depend_on() -> None:
+    names = [name_of(Agreed()), name_of(loaded("true")), name_of(loaded("false")), name_of(Agreed(), "WS02")]
+    assert len({*names}) == 4
+    assert name_of(loaded("true")) == name_of(loaded("true"))
+
+
+class Future:
+    """A task; those that wait for a machine that is gone never end."""
+
+    def __init__(self, ends: bool) -> None:
+        self.status, self.ends = ("finished" if ends else "pending"), ends
+
+    def add_done_callback(self, done: Callable[[Future], None]) -> None:
+        if self.ends:
+            done(self)
+
+    def cancelled(self) -> bool:
+        return self.status == "cancelled"
+
+
+def test_a_task_whose_machines_are_gone_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("_STEP_S", 0.01), ("_LOOK_S", 0.02), ("_PATIENCE_S", 0.1)):
+        monkeypatch.setattr(waiting, name, value)
+    futures = [Future(True), Future(False)]
+
+    def cancel(given: list[Future]) -> None:
+        given[0].status = "cancelled"
+
+    workers = SimpleNamespace(machines=lambda: {"b": []}, client=SimpleNamespace(cancel=cancel))
+    told = waiting.ended(workers, futures, lambda: None, stuck=lambda _, machines: "a" not in machines)  # type: ignore[arg-type]
+    assert list(told) == [0, 1]
+    assert futures[1].cancelled()
 
 
 def test_what_was_lost_and_cannot_be_read_again_is_no_part_without_events(path: Path) -> None:
