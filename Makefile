@@ -10,7 +10,7 @@ run: $(VENV)/installed
 	$(BIN)/hunt run samples/logs
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/installed-tests
 	$(BIN)/python -m ruff check .
