@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -42,6 +43,11 @@ class Share:
     def meets(self, keys: Iterable[str]) -> bool:
         """Whether any of these hosts is one of them."""
         return any((key in self.keys) != self.rest for key in keys)
+
+
+def bucket(key: str, buckets: int) -> int:
+    """Which of some buckets a host falls into, on every machine."""
+    return zlib.crc32(key.encode()) % buckets
 
 
 def host_key(host: str = "host") -> pl.Expr:

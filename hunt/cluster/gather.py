@@ -90,8 +90,10 @@ class _Run:
         stop = job.guard.stop
         again: list[tuple[int, str]] = []
 
-        def stuck(n: int, machines: Iterable[str]) -> bool:
-            return reads[n].status != "finished" and self.lots[places[n]].machines.isdisjoint(machines)
+        def stuck(machines: Iterable[str]) -> Iterator[int]:
+            for n, place in enumerate(places):
+                if reads[n].status != "finished" and self.lots[place].machines.isdisjoint(machines):
+                    yield n
 
         for n in ended(self.workers, futures, self._beat, lambda: stop.requested, stuck):
             place = places[n]

@@ -72,10 +72,14 @@ class Lots:
         """The places of those that have events of some hosts."""
         return [place for place, hosts in enumerate(self.hosts) if share.meets(hosts)]
 
-    def lost(self, place: int, machines: Iterable[str]) -> bool:
-        """Whether what was read is gone, and so are those that could read it again."""
-        read = self.reads[place]
-        return not isinstance(read, Read) and read.status != "finished" and self.machines[place].isdisjoint(machines)
+    def lost(self, machines: Iterable[str]) -> set[int]:
+        """The places of those of which what was read is gone, and so are the machines that could read it again."""
+        there = frozenset(machines)
+        return {
+            place
+            for place, read in enumerate(self.reads)
+            if not isinstance(read, Read) and read.status != "finished" and self.machines[place].isdisjoint(there)
+        }
 
 
 @dataclass(slots=True)
@@ -105,8 +109,11 @@ class Held:
         def enough() -> bool:
             return hunts and self.asked.stop.requested and not before
 
-        def stuck(place: int, machines: Iterable[str]) -> bool:
-            return any(self.lots.lost(lot, machines) for lot in self.lots.of(self.parts[place].share))
+        def stuck(machines: Iterable[str]) -> Iterator[int]:
+            lost = [self.lots.hosts[lot] for lot in self.lots.lost(machines)]
+            for place, part in enumerate(self.parts if lost else ()):
+                if any(part.share.meets(hosts) for hosts in lost):
+                    yield place
 
         for place in ended(self.workers, futures, ending, enough, stuck):
             gave = waiting.given(futures[place])
@@ -171,10 +178,10 @@ class Held:
         empty = made.census().clear()
         elsewhere = [place for place in places if not isinstance(self.lots.reads[place], Read)]
         futures = {place: self._picked(self.lots.reads[place], share, wants) for place in elsewhere}
-        asked = [*futures]
 
-        def stuck(n: int, machines: Iterable[str]) -> bool:
-            return self.lots.lost(asked[n], machines)
+        def stuck(machines: Iterable[str]) -> Iterator[int]:
+            lost = self.lots.lost(machines)
+            return (n for n, place in enumerate(elsewhere) if place in lost)
 
         for _ in ended(self.workers, [*futures.values()], ending, stuck=stuck):
             pass
@@ -199,7 +206,7 @@ class Held:
 
     def _work(self, part: Part, content: bytes, key: str) -> Any:
         if self._agreed is None:
-            self._agreed = self.workers.client.submit(tasks.same, self.agreed, key=f"agreed-{_agreed(self.agreed)}")
+            self._agreed = self.workers.client.submit(tasks.same, self.agreed, key=f"agreed-{_common(self.agreed)}")
         lots = []
         for place in self.lots.of(part.share):
             read = self.lots.reads[place]
@@ -237,7 +244,7 @@ def parts_of(workers: Workers, lots: Lots, asked: Asked, events: Events, agreed:
     for hosts in lots.hosts:
         sizes.update(hosts)
     groups = grouped(sizes, workers)
-    census, common = events.census(), _agreed(agreed)
+    census, common = events.census(), _common(agreed)
     parts = []
     for number, keys in enumerate(groups):
         if len(groups) == 1:
@@ -246,6 +253,7 @@ def parts_of(workers: Workers, lots: Lots, asked: Asked, events: Events, agreed:
             share = Share(frozenset(sizes) - keys, rest=True)
         else:
             share = Share(keys, rest=False)
+        own = share.of(census)
         said = [
             [_name(lots.reads[place]) for place in lots.of(share)],
             [share.rest, sorted(share.keys)],
@@ -253,12 +261,10 @@ def parts_of(workers: Workers, lots: Lots, asked: Asked, events: Events, agreed:
             str(asked.settings),
             # Lots without events of these hosts have their part in these.
             common,
-            _content(share.of(census)),
+            _content(own),
         ]
-        size = sum(own for host, own in sizes.items() if share.meets((host,)))
-        rest = (tuple(asked.needs), asked.settings, share, share.of(census), workers.versions)
-        part = Part(hashed(said), size, *rest)
-        parts.append(part)
+        size = sum(sizes[host] for host in keys)
+        parts.append(Part(hashed(said), size, tuple(asked.needs), asked.settings, share, own, workers.versions))
     return Held(workers, lots, parts, asked, events, agreed, undivided=len(parts) == 1)
 
 
@@ -303,7 +309,7 @@ def _by_bucket(sizes: Mapping[str, int], buckets: int) -> dict[str, dict[str, in
     return found
 
 
-def _agreed(agreed: Agreed) -> str:
+def _common(agreed: Agreed) -> str:
     """A name by content of what all parts have in common."""
     return hashed(
         [

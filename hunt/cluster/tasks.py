@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import threading
-import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from hunt import memory, schema
+from hunt import memory, schema, shares
 from hunt.cluster.lots import Lot
 from hunt.cluster.sight import token
 from hunt.cluster.versions import Versions, here
@@ -143,7 +142,7 @@ def gathered(parts: Iterable[Batch | Problem | Progress], needed: Wants) -> Read
 
 def bucket(host: str) -> int:
     """Which bucket a host (its key) falls into, wherever it is read."""
-    return zlib.crc32(host.encode("utf-8", "surrogatepass")) % BUCKETS
+    return shares.bucket(host, BUCKETS)
 
 
 def _apart(frame: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, Mapping[str, int]]]:

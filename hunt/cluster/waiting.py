@@ -17,7 +17,7 @@ _LOOK_S = 5.0  # between two looks whether there are workers
 _PATIENCE_S = 120.0  # without any: those that died are started again by then
 
 
-Stuck = Callable[[int, Iterable[str]], bool]  # whether a future (its place) can't end with these machines alone
+Stuck = Callable[[Iterable[str]], Iterable[int]]  # the places of futures that can't end with these machines alone
 
 
 def ended(
@@ -25,7 +25,7 @@ def ended(
     futures: Sequence[Any],
     beat: Callable[[], None],
     enough: Callable[[], bool] = lambda: False,
-    stuck: Stuck = lambda _, __: False,
+    stuck: Stuck = lambda _: (),
 ) -> Iterator[int]:
     """The places of futures as they end, well or badly, until all have or it is `enough`.
 
@@ -52,7 +52,7 @@ def ended(
                 if now - met > _PATIENCE_S:
                     where = workers.place.shown
                     raise HuntError(f"--cluster {where}: no worker is left; nothing was written") from None
-                since = {n: since.get(n, now) for n in left if machines and stuck(n, machines)}
+                since = {n: since.get(n, now) for n in left.intersection(stuck(machines) if machines else ())}
                 for given_up in [n for n, begin in since.items() if now - begin > _PATIENCE_S]:
                     left.remove(given_up)
                     workers.client.cancel([futures[given_up]])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
+from hunt import shares
 from hunt.model import ANY_CHANNEL, ANY_ID, EventType, Evidence, Problem
 
 FORMAT = "evtx-hunt case"
@@ -39,7 +39,7 @@ def bucket(host: str | None, buckets: int = BUCKETS) -> int:
     if host is None:
         return 0
     key = pl.Series([host], dtype=pl.String).str.to_lowercase()[0]  # as frames compare hosts; Python may lower others
-    return zlib.crc32(key.encode()) % buckets
+    return shares.bucket(key, buckets)
 
 
 def encoded(channel: str) -> str:

@@ -216,13 +216,17 @@ def test_stale_records_are_read_on_demand_and_marked(tmp_path: Path) -> None:
 # Readings that follow each other keep what they have learnt.
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_readings_that_follow_each_other_parse_no_template_again(
-    mixed: Path, jobs: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parsed: list[int] = []
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Offsets of the templates that are parsed from now on."""
+    met: list[int] = []
     parse = bxml.template
-    monkeypatch.setattr(bxml, "template", lambda data, offset: (parsed.append(offset), parse(data, offset))[1])
+    monkeypatch.setattr(bxml, "template", lambda data, offset: (met.append(offset), parse(data, offset))[1])
+    return met
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_readings_that_follow_each_other_parse_no_template_again(mixed: Path, jobs: int, parsed: list[int]) -> None:
     follow = Reading(jobs=jobs, more=True)
     alone = gather(PARSER, [evidence(mixed)])
     first = gather(PARSER, [evidence(mixed)], follow)
@@ -240,12 +244,10 @@ def test_a_reading_of_other_wants_takes_nothing_from_the_one_before(mixed: Path)
 
 
 def test_templates_made_to_fill_the_memory_are_not_kept_for_the_next_reading(
-    mixed: Path, monkeypatch: pytest.MonkeyPatch
+    mixed: Path, parsed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(templates, "_KEPT", 4)  # of which more than two are too many
     gather(PARSER, [evidence(mixed)], Reading(more=True))
-    parsed: list[int] = []
-    parse = bxml.template
-    monkeypatch.setattr(bxml, "template", lambda data, offset: (parsed.append(offset), parse(data, offset))[1])
+    parsed.clear()
     gather(PARSER, [evidence(mixed)], Reading(more=True))
     assert parsed

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import cloudpickle
 import polars as pl
@@ -135,9 +136,12 @@ def test_there_are_lots_for_all_and_none_is_too_large(total: int, running: int, 
     assert lots.size_of_lots(total, running) == size
 
 
-class Some:
-    """As many workers, of such memory."""
+def some(running: int, memory: int) -> Any:
+    """So many workers, of such memory: all that is asked of `Workers`."""
+    return Some(running, memory)
 
+
+class Some:
     def __init__(self, running: int, memory: int) -> None:
         self.running, self.bytes, self.versions = running, memory, here()
 
@@ -151,16 +155,16 @@ class Some:
 @given(st.dictionaries(st.sampled_from(["", *"abcdefghij"]), st.integers(1, 1000)), st.integers(1, 5))
 @settings(max_examples=40)
 def test_each_host_is_in_one_group_and_those_without_a_name_in_the_first(sizes: dict[str, int], running: int) -> None:
-    groups = grouped(sizes, Some(running, 8000))  # type: ignore[arg-type]
+    groups = grouped(sizes, some(running, 8000))
     assert "" in groups[0] and all(groups)
     assert sorted(host for group in groups for host in group) == sorted({"", *sizes})
-    assert groups == grouped(dict(reversed(sizes.items())), Some(running, 8000))  # type: ignore[arg-type]
+    assert groups == grouped(dict(reversed(sizes.items())), some(running, 8000))
 
 
 @pytest.mark.parametrize("running", [1, 2, 3, 4])
 def test_parts_of_many_hosts_take_whole_packets(running: int) -> None:
     sizes = {f"ws{number:04}": 90 + number % 20 for number in range(300)}
-    groups = grouped(sizes, Some(running, 8 << 30))  # type: ignore[arg-type]
+    groups = grouped(sizes, some(running, 8 << 30))
     packets: dict[int, set[str]] = {}
     for host in sizes:
         packets.setdefault(tasks.bucket(host), set()).add(host)
@@ -170,7 +174,7 @@ def test_parts_of_many_hosts_take_whole_packets(running: int) -> None:
 
 def test_parts_of_many_hosts_are_of_about_one_size() -> None:
     sizes = dict.fromkeys((f"ws{number:04}" for number in range(1000)), 10)
-    groups = grouped(sizes, Some(2, 8 << 30))  # type: ignore[arg-type]
+    groups = grouped(sizes, some(2, 8 << 30))
     assert len(groups) == 4
     assert max(map(len, groups)) < 1.2 * min(map(len, groups))
 
@@ -178,7 +182,7 @@ def test_parts_of_many_hosts_are_of_about_one_size() -> None:
 def test_no_part_is_larger_than_a_worker_has_room_for() -> None:
     memory = 2 << 30
     sizes = dict.fromkeys((f"ws{number:04}" for number in range(100)), 10 << 20)  # 1 GiB
-    groups = grouped(sizes, Some(1, memory))  # type: ignore[arg-type]
+    groups = grouped(sizes, some(1, memory))
     assert all(tasks.HUNTED * len(group - {""}) * (10 << 20) <= memory for group in groups)
 
 
@@ -254,8 +258,8 @@ def name_of(agreed: Agreed, host: str = "WS01") -> str:
     """Of the only part of a run that has read nothing of interest."""
     events = Events(())
     events.add(Batch({}, batch(start(OUTLOOK, host=host, record_id="1", record_number="1")).census))
-    asked = SimpleNamespace(needs=(), settings=Settings())
-    held = parts_of(Some(1, 8 << 30), Lots([], [], {}, [], pytest.fail), asked, events, agreed)  # type: ignore[arg-type]
+    asked: Any = SimpleNamespace(needs=(), settings=Settings())
+    held = parts_of(some(1, 8 << 30), Lots([], [], {}, [], pytest.fail), asked, events, agreed)
     return held.parts[0].name
 
 
@@ -287,8 +291,8 @@ def test_a_task_whose_machines_are_gone_is_given_up(monkeypatch: pytest.MonkeyPa
     def cancel(given: list[Future]) -> None:
         given[0].status = "cancelled"
 
-    workers = SimpleNamespace(machines=lambda: {"b": []}, client=SimpleNamespace(cancel=cancel))
-    told = waiting.ended(workers, futures, lambda: None, stuck=lambda _, machines: "a" not in machines)  # type: ignore[arg-type]
+    workers: Any = SimpleNamespace(machines=lambda: {"b": []}, client=SimpleNamespace(cancel=cancel))
+    told = waiting.ended(workers, futures, lambda: None, stuck=lambda machines: () if "a" in machines else (1,))
     assert list(told) == [0, 1]
     assert futures[1].cancelled()
 
