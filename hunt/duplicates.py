@@ -177,13 +177,15 @@ def _united(frame: pl.DataFrame, first: Rows, kept: Rows) -> pl.Series:
     lists = frame["sources"].gather(order)
     counts = lists.list.len().fill_null(1).clip(1).to_numpy()
     found = lists.explode().struct.unnest()
-    alone = found["path"].is_null()
-    rows = np.repeat(order, counts) if alone.any() or kept.size < frame.height else order  # of each place
-    if alone.any():
-        own = frame.select(path=pl.col("source").gather(rows), offset=pl.col("offset").gather(rows))
-        each = (pl.when(alone).then(own[name]).otherwise(name).alias(name) for name in ("path", "offset"))
-        found = found.with_columns(each)
+    at = np.flatnonzero(found["path"].is_null().to_numpy())  # of rows that stand for themselves
+    if at.size:
+        row = pl.Series(order[np.searchsorted(np.cumsum(counts), at, side="right")])
+        found = found.with_columns(
+            found["path"].clone().scatter(at, frame["source"].gather(row)),
+            found["offset"].clone().scatter(at, frame["offset"].gather(row)),
+        )
     if kept.size < frame.height and not _follow(found, counts, first[order], frame["recovered"].gather(order)):
+        rows = np.repeat(order, counts)  # of each place
         groups = found.with_columns(first=pl.Series(first[rows]), recovered=frame["recovered"].gather(rows))
         found = groups.sort("first", "recovered", "path", "offset", maintain_order=True).select("path", "offset")
     sizes = np.bincount(first[order], weights=counts, minlength=frame.height)[kept].astype(np.int64)

@@ -201,7 +201,9 @@ def located(case: Case, named: pl.DataFrame) -> pl.DataFrame:
     """LOCATED: every event that `references` names, looked up in its frame; `fields` null."""
     parts = [pl.DataFrame(schema=LOCATED)]
     for (channel, event_id), refs in named.group_by("channel", "event_id", maintain_order=True):
-        frame = case.frame(str(channel), int(str(event_id))).select(*_KEYS, *_PLACE, "sources", "recovered")
+        whole = case.frame(str(channel), int(str(event_id))).select(*_KEYS, *_PLACE, "sources", "recovered")
+        # A left join would copy the `sources` of all events for the few that it finds.
+        frame = whole.join(refs.lazy(), on=_KEYS, how="semi", nulls_equal=True).collect().lazy()
         for placed, keys in ((True, [*_KEYS, *_PLACE]), (False, _KEYS)):
             own = refs.lazy().filter(pl.col("source").is_not_null() == placed)
             met = own.join(frame, on=keys, how="left", nulls_equal=True, maintain_order="left").collect()

@@ -66,7 +66,8 @@ def read(
                 watcher.problem(part)
             elif isinstance(part, Batch):
                 take(part)
-                records.update(dict(part.census.group_by("source").agg(pl.col("records").sum()).iter_rows()))
+                if part.census.height:  # of many batches of a case it is told once
+                    records.update(dict(part.census.group_by("source").agg(pl.col("records").sum()).iter_rows()))
             else:
                 done += part.size
                 watcher.at(part.source, done, records.total())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import polars as pl
 
@@ -28,16 +29,27 @@ def _time(column: str) -> Field:
 
 def common(kind: EventType, module: str, dataset: str) -> Iterator[tuple[str, Field]]:
     """Name and field. `host.id` and `agent.id` are the host's name, which Windows compares without case: lower case."""
-    code = str(kind.event_id)
-    yield "@timestamp", _time("time")
-    yield "event.created", _time("logged")
-    yield "event.code", constant(code)
-    yield "winlog.event_id", constant(code)
-    yield "event.kind", constant("event")
+    code = constant(str(kind.event_id))
+    yield "event.code", code
+    yield "winlog.event_id", code
+    yield "winlog.channel", constant(kind.channel)
     if dataset:
         yield "event.module", constant(module)
         yield "event.dataset", constant(dataset)
         yield "data_stream.dataset", constant(dataset)
+    yield from _alike()
+
+
+@cache
+def _alike() -> tuple[tuple[str, Field], ...]:
+    """What is the same for all event types, of which there are hundreds."""
+    return tuple(_of_any())
+
+
+def _of_any() -> Iterator[tuple[str, Field]]:
+    yield "@timestamp", _time("time")
+    yield "event.created", _time("logged")
+    yield "event.kind", constant("event")
     yield "data_stream.namespace", constant("default")
     yield "data_stream.type", constant("logs")
     for name in ("host.os.type", "host.os.family", "host.os.platform"):
@@ -50,7 +62,6 @@ def common(kind: EventType, module: str, dataset: str) -> Iterator[tuple[str, Fi
     yield "event.provider", made(text, "provider")
     yield "winlog.provider_name", made(text, "provider")
     yield "winlog.provider_guid", made(text, "System.ProviderGuid")
-    yield "winlog.channel", constant(kind.channel)
     yield "winlog.record_id", made(_text_of, "record_id")
     yield "winlog.process.pid", made(number, "System.ProcessID", type="number")
     yield "winlog.process.thread.id", made(number, "System.ThreadID", type="number")
