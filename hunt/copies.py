@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from hunt.duplicates import SOURCES, equal, places
+from hunt.duplicates import equal
+from hunt.places import SOURCES, Several, places
 
 _PLACE = ("source", "offset")
 
@@ -13,7 +14,7 @@ _PLACE = ("source", "offset")
 def collapsed(frame: pl.DataFrame) -> pl.DataFrame:
     """Rows that are alike in everything but their place as one, with `sources`: nothing is lost.
 
-    `sources` (`duplicates.SOURCES`) tells every place, by path and offset, and `source` and `offset` are its first;
+    `sources` (`places.SOURCES`) tells every place, by path and offset, and `source` and `offset` are its first;
     null where a row stands for itself alone. Records without an id, which may well have happened twice, and recovered
     ones are never taken together. Rows may be collapsed ones already.
     """
@@ -34,6 +35,6 @@ def collapsed(frame: pl.DataFrame) -> pl.DataFrame:
     part = alone[rows].sort(_PLACE)
     first = equal(part, [column for column in part.get_columns() if column.name not in (*_PLACE, "sources")])
     kept = np.flatnonzero(first == np.arange(part.height))
-    own = part[kept].with_columns(places(part, first, kept))
+    own = part[kept].with_columns(places(part, Several(part["sources"], None), first, kept))
     several = pl.when(pl.col("sources").list.len() > 1).then("sources")
     return pl.concat([alone.filter(~suspect), own.with_columns(several.alias("sources"))])

@@ -7,16 +7,12 @@ taken for another one would be lost.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
 
-from hunt.arrays import series
-
-SOURCES = pl.List(pl.Struct({"path": pl.String, "offset": pl.UInt64}))
+from hunt.places import Rows, apart, live_first, places
 
 # Copies of an event differ in where they stand; forwarded ones in their rendered texts as well. Windows compares the
 # names of channels and hosts without case: a frame holds one channel, and hosts are compared in lower case. Times are
@@ -25,34 +21,25 @@ _APART = frozenset({"source", "offset", "record_number", "recovered", "channel",
 _TICK = 1_000_000  # ns: of seven decimals, evtx_dump prints six and winlogbeat's @timestamp three
 _RENDERED = "RenderingInfo."
 
-_AS_IT_IS = pl.CompatLevel.newest()  # texts are not copied
-
-Rows = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 
 
 def once(frame: pl.DataFrame) -> pl.DataFrame:
     """Each event once: same host, record id, time and payload. `sources` (SOURCES) tells everywhere it stands.
 
-    `frame`: events of one type by source and offset. Of copies the first live one stays, else the first recovered one,
-    and of those with fewer decimals none: with record ids times are equal that are so to the millisecond. `sources` has
-    the live ones first. Without record ids, as in some text exports, events of one source are never copies of each
-    other: they may well have happened twice.
+    `frame`: events of one type. Rows come by source and offset. Of copies the first live one stays, else the first
+    recovered one, and of those with fewer decimals none: with record ids times are equal that are so to the
+    millisecond. `sources` has the live ones first. Without record ids, as in some text exports, events of one source
+    are never copies of each other: they may well have happened twice.
 
     A frame may have `sources` already: then a row stands for as many live copies, with a record id, as it tells places,
     by path and offset, of which its own is the first; null: for itself alone.
     """
-    bare = frame.drop("sources", strict=False)
+    bare, several = apart(frame)
     first = _first_copies(bare)
     kept = np.flatnonzero(first == np.arange(frame.height))
     left = bare if kept.size == frame.height else bare.filter(first == np.arange(frame.height))
-    return left.with_columns(places(frame, first, kept))
-
-
-def places(frame: pl.DataFrame, first: Rows, kept: Rows) -> pl.Series:
-    """`sources` of the rows that are kept: where they and their copies stand. `first`: for each row the one kept."""
-    several = "sources" in frame.columns and frame["sources"].null_count() < frame.height
-    return (_united if several else _sources)(frame, first, kept)
+    return left.with_columns(places(bare, several, first, kept))
 
 
 def _first_copies(frame: pl.DataFrame) -> Rows:
@@ -69,7 +56,7 @@ def _first_copies(frame: pl.DataFrame) -> Rows:
         else:
             host, tick, part = host.gather(suspects), tick.gather(suspects), frame[suspects]
         columns = [host, tick, *(column for c in payload if (column := part[c]).null_count() < part.height)]
-        order = _live_first(part)
+        order = live_first(part)
         found = _classes(part, columns, order)
         logged = part["logged"].to_physical().fill_null(0).to_numpy()
         if (logged != logged[found]).any():
@@ -86,11 +73,6 @@ def _ticks(frame: pl.DataFrame) -> pl.Series:
     if not frame["record_id"].null_count():
         return tick
     return tick.zip_with(frame["record_id"].is_not_null(), logged)
-
-
-def _live_first(frame: pl.DataFrame) -> Rows:
-    recovered = frame["recovered"].to_numpy()
-    return np.concatenate([np.flatnonzero(~recovered), np.flatnonzero(recovered)])
 
 
 def _classes(part: pl.DataFrame, columns: Sequence[pl.Series], order: Rows) -> Rows:
@@ -146,57 +128,3 @@ def _hashes(columns: Sequence[pl.Series]) -> Hashes:
         mixed *= _MIX
         mixed += column.hash().to_numpy() + _STEP
     return mixed
-
-
-def _sources(frame: pl.DataFrame, first: Rows, kept: Rows) -> pl.Series:
-    """For each row that is kept, where it and its copies stand."""
-    order = _live_first(frame)
-    if kept.size < frame.height:
-        order = order[np.argsort(first[order], kind="stable")]
-        counts = np.bincount(first, minlength=frame.height)[kept]
-    else:
-        order, counts = np.arange(frame.height), np.ones(kept.size, np.int64)
-    return _lists(frame.select(path=pl.col("source").gather(order), offset=pl.col("offset").gather(order)), counts)
-
-
-def _lists(places: pl.DataFrame, counts: npt.NDArray[Any]) -> pl.Series:
-    """SOURCES of rows that stand in so many places each, one row after the other."""
-    ends = np.concatenate([[0], np.cumsum(counts)])
-    lists = pa.LargeListArray.from_arrays(
-        pa.array(ends, pa.int64()), places.to_struct().to_arrow(compat_level=_AS_IT_IS)
-    )
-    return series(lists).cast(SOURCES).alias("sources")
-
-
-def _united(frame: pl.DataFrame, first: Rows, kept: Rows) -> pl.Series:
-    """As `_sources`, of rows that tell of several places themselves."""
-    order = np.arange(frame.height)
-    if kept.size < frame.height:
-        order = _live_first(frame)
-        order = order[np.argsort(first[order], kind="stable")]
-    lists = frame["sources"].gather(order)
-    counts = lists.list.len().fill_null(1).clip(1).to_numpy()
-    found = lists.explode().struct.unnest()
-    at = np.flatnonzero(found["path"].is_null().to_numpy())  # of rows that stand for themselves
-    if at.size:
-        row = pl.Series(order[np.searchsorted(np.cumsum(counts), at, side="right")])
-        found = found.with_columns(
-            found["path"].clone().scatter(at, frame["source"].gather(row)),
-            found["offset"].clone().scatter(at, frame["offset"].gather(row)),
-        )
-    if kept.size < frame.height and not _follow(found, counts, first[order], frame["recovered"].gather(order)):
-        rows = np.repeat(order, counts)  # of each place
-        groups = found.with_columns(first=pl.Series(first[rows]), recovered=frame["recovered"].gather(rows))
-        found = groups.sort("first", "recovered", "path", "offset", maintain_order=True).select("path", "offset")
-    sizes = np.bincount(first[order], weights=counts, minlength=frame.height)[kept].astype(np.int64)
-    return _lists(found, sizes)
-
-
-def _follow(places: pl.DataFrame, counts: Rows, first: Rows, recovered: pl.Series) -> bool:
-    """Whether each row's places come after those of the row before it, if both stand for the same and are live."""
-    ends = np.cumsum(counts)
-    begin, last = places[ends - counts], places[ends - 1].select(pl.all().shift())
-    path, offset = begin["path"], begin["offset"]
-    later = (path > last["path"]) | ((path == last["path"]) & (offset >= last["offset"]))
-    other = pl.Series(np.append(True, first[1:] != first[:-1])) | (recovered != recovered.shift())
-    return bool((later | other)[1:].all(ignore_nulls=False))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import numpy as np
 import polars as pl
 
 from hunt import schema
-from hunt.duplicates import SOURCES, once
+from hunt.duplicates import once
 from hunt.errors import TooLargeError
 from hunt.lineage.processes import DERIVED, processes
 from hunt.lineage.requesters import Requesters, requesters
 from hunt.model import ALL_COLUMNS, ANY_CHANNEL, ANY_ID, Batch, EventType, Hunt, Need, Settings, Wants, wider
+from hunt.places import SOURCES, in_place
 from hunt.shares import Agreed, Share
 
 
@@ -82,7 +82,7 @@ class Events:
         for kind, parts in frames.items():
             self._types.setdefault(kind.key, kind)
             if distinct:
-                self._ready[kind.key] = self._completed(_in_place(parts[0]), kind)
+                self._ready[kind.key] = self._completed(in_place(parts[0]), kind)
             else:
                 self._batches[kind.key] = list(parts)
         if counted:
@@ -238,27 +238,7 @@ def _joined(batches: list[pl.DataFrame], kind: EventType, agreed: Agreed | None 
     providers = met if owner is None else met | {owner}
     alike = [schema.conform(b, kind.event_id, providers) if len(providers) > 1 else b for b in batches]
     whole = pl.concat(alike, how="diagonal")
-    return _in_place(agreed.completed(whole, kind.key) if agreed else whole)
-
-
-def _in_place(frame: pl.DataFrame) -> pl.DataFrame:
-    """By source and offset. As they mostly are: sorting them again costs more than all else here."""
-    source, offset = pl.col("source"), pl.col("offset")
-    later = (source > source.shift()) | ((source == source.shift()) & (offset >= offset.shift()))
-    if frame.height < 2 or frame.select(later.slice(1).all(ignore_nulls=False)).item():
-        return frame
-    # By one number, and rows that mostly follow on each other: several times as fast as by the texts.
-    names = frame["source"].unique().sort()
-    high = frame["offset"].max()
-    if names.null_count() or frame["offset"].null_count() or not isinstance(high, int) or high >= _FAR:
-        return frame.sort("source", "offset", maintain_order=True)
-    numbers = pl.int_range(len(names), dtype=pl.UInt64, eager=True)
-    rank = frame["source"].replace_strict(names, numbers) if len(names) > 1 else 0
-    order = pl.Series(np.argsort((rank * _FAR + frame["offset"]).to_numpy(), kind="stable"))
-    return frame.rechunk()[order]  # rows of one piece are found several times as fast as those of many
-
-
-_FAR = 1 << 44  # bytes: no log is as large, and a million of them can be numbered beside the offset
+    return agreed.completed(whole, kind.key) if agreed else whole
 
 
 def printed(rows: pl.DataFrame, event_id: int) -> Iterator[Mapping[str, object]]:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from hunt import schema
-from hunt.duplicates import SOURCES
 from hunt.events import printed
 from hunt.model import Case, Hunt
+from hunt.places import SOURCES
 
 TEXTS = pl.List(pl.String)
 

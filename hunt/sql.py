@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from hunt import schema
-from hunt.duplicates import SOURCES
 from hunt.errors import HuntError
 from hunt.model import ALL_COLUMNS, EventType, Problem
+from hunt.places import SOURCES
 from hunt.store import frames, layout, read
 from hunt.store.frames import UNREADABLE, Lost
 from hunt.store.layout import Alias, File

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from hunt import schema
-from hunt.duplicates import SOURCES
 from hunt.model import ALL_COLUMNS
+from hunt.places import SOURCES
 from hunt.store.layout import File
 from hunt.store.read import Store
 

@@ -11,8 +11,8 @@ import polars as pl
 
 from hunt import pulse
 from hunt.copies import collapsed
-from hunt.duplicates import SOURCES
 from hunt.model import Batch, EventType, Problem, Tally
+from hunt.places import SOURCES
 from hunt.store import layout, lots, manifests, rest, write
 from hunt.store.folders import Folder
 from hunt.store.layout import BUCKETS, REST, File, Item, Lot

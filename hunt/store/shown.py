@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 import polars as pl
 
 from hunt import schema
-from hunt.duplicates import SOURCES
 from hunt.model import Reading
+from hunt.places import SOURCES
 from hunt.store import frames
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from hunt import schema
-from hunt.duplicates import SOURCES
+from hunt.places import SOURCES
 
 # The steps in the order of telling, and what people read above each. `process` is the accused, `target` what it
 # started; `attached` the Outlook that took over.

@@ -17,7 +17,6 @@ import numpy as np
 import polars as pl
 
 from hunt import ecs, schema
-from hunt.duplicates import SOURCES
 from hunt.ecs.sysmon_events import EVENTS
 from hunt.eql.engine import evaluate
 from hunt.eql.load import load
@@ -25,6 +24,7 @@ from hunt.eql.parser import parse
 from hunt.eql.plan import compile
 from hunt.events import Events
 from hunt.model import SYSMON, EventType, Need
+from hunt.places import SOURCES
 from hunt.rules.model import Loaded
 
 _BEGIN = 1_772_439_300 * 10**9  # 2026-03-02 08:15:00 UTC

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hunt import copies, duplicates
+from hunt.places import SOURCES
 from tests.helpers import OUTLOOK, batch, event, start
 
 
@@ -64,7 +65,7 @@ def test_copies_become_one_row_and_every_record_is_told(drawn: list[tuple[Any, .
             alone[key] -= 1
             assert row["sources"] is None
     assert not places and not +alone
-    assert told.schema["sources"] == duplicates.SOURCES
+    assert told.schema["sources"] == SOURCES
 
 
 def test_hashes_that_collide_make_no_copies(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hunt import copies, duplicates, schema
 from hunt.duplicates import once
 from hunt.model import SYSMON
+from hunt.places import SOURCES
 from tests.helpers import OUTLOOK, Row, event, moment, start, texts
 
 
@@ -164,7 +165,7 @@ def collapsed(lot: pl.DataFrame) -> pl.DataFrame:
     places = [[{"path": told[n]["source"], "offset": told[n]["offset"]} for n in group] for group in alike.values()]
     sources = [group if len(group) > 1 else None for group in places]
     firsts = lot[[group[0] for group in alike.values()]]
-    return firsts.with_columns(pl.Series("sources", sources, dtype=duplicates.SOURCES))
+    return firsts.with_columns(pl.Series("sources", sources, dtype=SOURCES))
 
 
 seen = st.fixed_dictionaries(
@@ -198,5 +199,6 @@ def test_rows_of_several_places_give_what_a_row_for_each_place_gives(given_rows:
     lots = [collapsed(whole.filter(lot == number)) for number in range(3)]
     together = pl.concat(lots).sort("source", "offset", maintain_order=True)
     assert once(together).equals(once(whole))
+    assert once(pl.concat(lots)).equals(once(whole))  # in whatever order they are read
     again = copies.collapsed(pl.concat(lots)).sort("source", "offset")  # as a run with little memory does it
     assert again.equals(collapsed(whole).sort("source", "offset"))

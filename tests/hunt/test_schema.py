@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hunt import schema
-from hunt.duplicates import SOURCES
 from hunt.model import SYSMON
+from hunt.places import SOURCES
 from hunt.schema import CORE, SYSTEM, TIME
 
 SYSMON_PROVIDER = "Microsoft-Windows-Sysmon"

@@ -17,9 +17,9 @@ from sigma.policy.profiles import TrustedPolicy
 from sigma.rule import SigmaRule
 
 from hunt import schema
-from hunt.duplicates import SOURCES
 from hunt.events import Events
 from hunt.model import ANY_ID, EventType, Need, Opening, Reading
+from hunt.places import SOURCES
 from hunt.reading import collect, read
 from hunt.rules.model import Loaded, RuleError, Unusable
 from hunt.sigma.load import load

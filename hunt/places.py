@@ -1,0 +1,129 @@
+"""Where events stand: `sources`, which has every place of an event and its copies, and the order of rows by place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from hunt.arrays import series
+
+SOURCES = pl.List(pl.Struct({"path": pl.String, "offset": pl.UInt64}))
+
+_AS_IT_IS = pl.CompatLevel.newest()  # texts are not copied
+_FAR = 1 << 44  # bytes: no log is as large, and a million of them can be numbered beside the offset
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Places that rows tell of, as they were told: of some archives there are hundreds a row, and copying them costs
+    more than all else."""
+
+    told: pl.Series  # SOURCES; null: a row stands for itself alone
+    at: Rows | None  # which of them is each row's; None: they are in the order of the rows
+
+
+def in_place(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows by source and offset."""
+    order = _order(frame)
+    return frame if order is None else frame.rechunk()[order]
+
+
+def apart(frame: pl.DataFrame) -> tuple[pl.DataFrame, Several | None]:
+    """Rows by source and offset, without `sources`, which is beside them if there is any."""
+    bare = frame.drop("sources", strict=False)
+    order = _order(bare)
+    # Rows of one piece are found several times as fast as those of many.
+    ordered = bare if order is None else bare.rechunk()[order]
+    return ordered, Several(frame["sources"], order) if "sources" in frame.columns else None
+
+
+def _order(frame: pl.DataFrame) -> Rows | None:
+    """The rows by source and offset; None: as they mostly are. Sorting them again costs more than all else."""
+    source, offset = pl.col("source"), pl.col("offset")
+    later = (source > source.shift()) | ((source == source.shift()) & (offset >= offset.shift()))
+    if frame.height < 2 or frame.select(later.slice(1).all(ignore_nulls=False)).item():
+        return None
+    # By one number, and rows that mostly follow on each other: several times as fast as by the texts.
+    names = frame["source"].unique().sort()
+    high = frame["offset"].max()
+    if names.null_count() or frame["offset"].null_count() or not isinstance(high, int) or high >= _FAR:
+        return frame.select(pl.arg_sort_by(source, offset, maintain_order=True))[:, 0].to_numpy().astype(np.int64)
+    numbers = pl.int_range(len(names), dtype=pl.UInt64, eager=True)
+    rank = frame["source"].replace_strict(names, numbers) if len(names) > 1 else 0
+    return np.argsort((rank * _FAR + frame["offset"]).to_numpy(), kind="stable")
+
+
+def live_first(frame: pl.DataFrame) -> Rows:
+    recovered = frame["recovered"].to_numpy()
+    return np.concatenate([np.flatnonzero(~recovered), np.flatnonzero(recovered)])
+
+
+def places(frame: pl.DataFrame, several: Several | None, first: Rows, kept: Rows) -> pl.Series:
+    """`sources` of the rows that are kept: where they and their copies stand, live ones first, each by path and offset.
+
+    `frame`: rows by source and offset. `first`: for each row the one kept.
+    """
+    order, copied = np.arange(frame.height), kept.size < frame.height
+    if copied:
+        order = live_first(frame)
+        order = order[np.argsort(first[order], kind="stable")]
+    if several is None or not several.told.list.len().max():  # null: none of them tells of any
+        told = frame.select(path=pl.col("source").gather(order), offset=pl.col("offset").gather(order))
+        return _lists(told, np.bincount(first, minlength=frame.height)[kept])
+    told, counts = _flat(frame, several, order)
+    if copied and not _follow(told, counts, first[order], frame["recovered"].gather(order)):
+        rows = np.repeat(order, counts)  # of each place
+        groups = told.with_columns(first=pl.Series(first[rows]), recovered=frame["recovered"].gather(rows))
+        told = groups.sort("first", "recovered", "path", "offset", maintain_order=True).select("path", "offset")
+    sizes = np.bincount(first[order], weights=counts, minlength=frame.height)[kept].astype(np.int64)
+    return _lists(told, sizes)
+
+
+def _flat(frame: pl.DataFrame, several: Several, order: Rows) -> tuple[pl.DataFrame, Rows]:
+    """The places of the rows in this order, each a row of `path` and `offset`, and how many each row has.
+
+    Gathered once: lists of many places that are gathered, and then taken apart, are copied twice.
+    """
+    lists = several.told.rechunk().to_arrow(compat_level=_AS_IT_IS)
+    held = series(lists.values).struct.unnest()
+    ends = np.asarray(lists.offsets)
+    counts = np.diff(ends)
+    alone = (counts < 1) | several.told.is_null().to_numpy()
+    rows = order if several.at is None else several.at[order]
+    begin, counts, alone = ends[:-1][rows], np.where(alone, 1, counts)[rows], alone[rows]
+    begin[alone] = 0
+    upto = np.cumsum(counts)
+    found = held[pl.Series(np.repeat(begin - (upto - counts), counts) + np.arange(counts.sum()), dtype=pl.UInt32)]
+    if alone.any():  # those stand where they stand
+        own, at = order[alone], (upto - counts)[alone]
+        found = found.with_columns(
+            found["path"].clone().scatter(at, frame["source"].gather(own)),
+            found["offset"].clone().scatter(at, frame["offset"].gather(own)),
+        )
+    return found, counts
+
+
+def _lists(places: pl.DataFrame, counts: npt.NDArray[Any]) -> pl.Series:
+    """SOURCES of rows that stand in so many places each, one row after the other."""
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    lists = pa.LargeListArray.from_arrays(
+        pa.array(ends, pa.int64()), places.to_struct().to_arrow(compat_level=_AS_IT_IS)
+    )
+    return series(lists).cast(SOURCES).alias("sources")
+
+
+def _follow(places: pl.DataFrame, counts: Rows, first: Rows, recovered: pl.Series) -> bool:
+    """Whether each row's places come after those of the row before it, if both stand for the same and are live."""
+    ends = np.cumsum(counts)
+    begin, last = places[ends - counts], places[ends - 1].select(pl.all().shift())
+    path, offset = begin["path"], begin["offset"]
+    later = (path > last["path"]) | ((path == last["path"]) & (offset >= last["offset"]))
+    other = pl.Series(np.append(True, first[1:] != first[:-1])) | (recovered != recovered.shift())
+    return bool((later | other)[1:].all(ignore_nulls=False))
