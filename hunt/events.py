@@ -163,7 +163,9 @@ class Events:
 
     def census(self) -> pl.DataFrame:
         """All records read, of whatever event type: columns `schema.CENSUS`."""
-        return pl.concat([pl.DataFrame(schema=schema.CENSUS), *self._census])
+        if len(self._census) != 1:
+            self._census = [pl.concat([pl.DataFrame(schema=schema.CENSUS), *self._census])]
+        return self._census[0]
 
     def hosts(self, kind: EventType | None = None, live: bool = False) -> tuple[str, ...]:
         """Hosts that have events (of one type), as first printed, sorted; names that differ in case are one.

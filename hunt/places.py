@@ -91,23 +91,17 @@ def _flat(frame: pl.DataFrame, several: Several, order: Rows) -> tuple[pl.DataFr
 
     Gathered once: lists of many places that are gathered, and then taken apart, are copied twice.
     """
-    lists = several.told.rechunk().to_arrow(compat_level=_AS_IT_IS)
-    held = series(lists.values).struct.unnest()
-    ends = np.asarray(lists.offsets)
-    counts = np.diff(ends)
-    alone = (counts < 1) | several.told.is_null().to_numpy()
+    alone = (several.told.list.len().fill_null(0) == 0).to_numpy()
     rows = order if several.at is None else several.at[order]
-    begin, counts, alone = ends[:-1][rows], np.where(alone, 1, counts)[rows], alone[rows]
-    begin[alone] = 0
-    upto = np.cumsum(counts)
-    found = held[pl.Series(np.repeat(begin - (upto - counts), counts) + np.arange(counts.sum()), dtype=pl.UInt32)]
-    if alone.any():  # those stand where they stand
-        own, at = order[alone], (upto - counts)[alone]
-        found = found.with_columns(
-            found["path"].clone().scatter(at, frame["source"].gather(own)),
-            found["offset"].clone().scatter(at, frame["offset"].gather(own)),
-        )
-    return found, counts
+    own = frame[order[alone[rows]]].select(pl.concat_list(pl.struct(path="source", offset="offset")).cast(SOURCES))
+    # Those that stand where they stand come last.
+    lists = pl.concat([several.told, own[:, 0]]).rechunk().to_arrow(compat_level=_AS_IT_IS)
+    ends = np.asarray(lists.offsets)
+    begin, counts = ends[:-1][rows], np.diff(ends)[rows]
+    begin[alone[rows]], counts[alone[rows]] = ends[alone.size : -1], 1
+    index = np.arange(counts.sum(), dtype=np.uint32)
+    index += np.repeat((begin - (np.cumsum(counts) - counts)).astype(np.uint32), counts)  # may go below zero and back
+    return series(lists.values).struct.unnest()[pl.Series(index)], counts
 
 
 def _lists(places: pl.DataFrame, counts: npt.NDArray[Any]) -> pl.Series:
