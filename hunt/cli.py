@@ -5,11 +5,13 @@ The commands stand in hunt/commands, a file each.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -49,16 +51,24 @@ class _Group(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **named: Any) -> Any:
         _open_missing()
-        if args is None and sys.argv[1:2] and sys.argv[1] in _WATCHED:  # as a command of its own, not as a function
+        watched = args is None and sys.argv[1:2] and sys.argv[1] in _WATCHED  # as a command, not as a function
+        if watched:
             from hunt import supervisor
 
             supervisor.watch()
+            gc.disable()  # what is imported stays: to look through it again and again takes a tenth of a short run
         if _COMPLETE in os.environ:
             from hunt import shells
 
             shells.register()
         try:
             return super().main(args, *rest, **named)
+        except SystemExit as ended:
+            pulse.finish()
+            if watched and isinstance(ended.code, int):
+                with suppress(OSError):  # what can't be printed is told as Python tells it
+                    supervisor.leave(ended.code)
+            raise
         finally:
             pulse.finish()
 

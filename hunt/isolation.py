@@ -8,6 +8,7 @@ its own, which may die: what went wrong becomes a Problem of that file, the rest
 
 from __future__ import annotations
 
+import gc
 import pickle
 import re
 import signal
@@ -182,7 +183,10 @@ class Guard:
 
 
 def bound(bounds: Bounds, careful: bool = False) -> None:
-    """Tell who watches this process (`supervisor`) what it may take; the careful way sees to that by itself."""
+    """Work begins: tell who watches this process (`supervisor`) what it may take; the careful way sees to it itself."""
+    if not gc.isenabled():  # as `cli` leaves it while modules are imported
+        gc.freeze()
+        gc.enable()
     if careful or pulse.orders().careful:
         pulse.bound(_SILENCE_S, bounds.memory * 5 // 4)
     else:

@@ -62,7 +62,7 @@ def watch(forks: bool = hasattr(os, "fork")) -> None:
     if following is None:
         return
     shutil.rmtree(folder, ignore_errors=True)
-    _leave(following)
+    leave(following)
 
 
 def _watched(folder: Path, interrupts: _Interrupts, forks: bool) -> int | None:
@@ -103,10 +103,14 @@ def _refuse(reason: str) -> NoReturn:
     sys.exit(FAILED)
 
 
-def _leave(code: int) -> NoReturn:
+def leave(code: int) -> NoReturn:
+    """End at once: nothing is open any more, and what the interpreter would tidy up takes a tenth of a second.
+
+    Returns nothing but what can't be printed: OSError, as on a full disk.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # nothing is open here; what the interpreter would tidy up takes its time
+    os._exit(code)
 
 
 def _say(line: str) -> None:
