@@ -57,6 +57,7 @@ class _Group(click.Group):
 
             supervisor.watch()
             gc.disable()  # what is imported stays: to look through it again and again takes a tenth of a short run
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no linear algebra here: threads for it cost as much
         if _COMPLETE in os.environ:
             from hunt import shells
 

@@ -54,7 +54,8 @@ def export(asked: Asked, target: Callable[[], Export], watcher: Watcher | None =
                 if asked.slack:
                     tallies, problems = _with_stale(asked, collected, files, watcher, guard)
                 else:
-                    tallies, problems = read(collected, Reading(files.wants(), asked.jobs), files.add, watcher, guard)
+                    reading = Reading(files.wants(), asked.jobs, processes=True)
+                    tallies, problems = read(collected, reading, files.add, watcher, guard)
             unread = tuple(guard.unread)
             return Exported(files, tallies, (*collected.problems, *problems), guard.stop.requested, unread)
 

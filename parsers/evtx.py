@@ -1,10 +1,10 @@
 """The parser for EVTX: chunks straight into columns.
 
-Files are read in units of chunks, of many small files or a part of a large one (`unit`), by several threads
-(`workers`); a unit is decoded batch by batch. A batch is framed (`framing`), its template instances are found
-(`instances`), their templates known again (`templates`, `layout`), values become columns (`decode`, `columns`, `texts`,
-`times`), columns frames (`assemble`); what the columns cannot prove is read record by record (`bxml.Walker`). Nothing
-else is lost: frames = rows + problems.
+Files are read in units of chunks, of many small files or a part of a large one (`unit`), by several threads and
+processes (`workers`, `helpers`); a unit is decoded batch by batch. A batch is framed (`framing`), its template
+instances are found (`instances`), their templates known again (`templates`, `layout`), values become columns (`decode`,
+`columns`, `texts`, `times`), columns frames (`assemble`); what the columns cannot prove is read record by record
+(`bxml.Walker`). Nothing else is lost: frames = rows + problems.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from itertools import pairwise
 from hunt import schema
 from hunt.model import Batch, EventType, Evidence, Piece, Problem, Progress, Reading
 
-from . import bxml, event_xml, records, workers
+from . import bxml, event_xml, helpers, records, workers
 from .unit import Segment
 
 UNIT_CHUNKS = 256  # 16 MiB: frames of a useful size, a bounded number of bytes kept alive by them
 _TYPES = 2  # event types; where more are wanted, each has its own frames in each unit, and calls outweigh the work:
 _LARGER = 4  # times; 64 MiB
+_LARGER_ELSEWHERE = 2  # by processes, whose results are in memory besides
 _LEAST = 32  # chunks; smaller units would cost more than they are worth
 _COST = 4  # bytes for each byte of a unit, at most: columns, buffers that are kept, frames (measured)
 _AT_A_TIME = 2048  # chunks of all units that are decoded at the same time: what bounds memory on many processors
@@ -80,10 +81,13 @@ def _unit_size(size: int, jobs: int, largest: int) -> int:
 def _read(pieces: Sequence[Piece], reading: Reading) -> Iterator[Batch | Problem | Progress]:
     problems: list[Problem] = []
     few = reading.wants.types is not None and len(reading.wants.types) <= _TYPES
-    largest = UNIT_CHUNKS if few else UNIT_CHUNKS * _LARGER
+    largest = UNIT_CHUNKS * (1 if few else _LARGER_ELSEWHERE if reading.processes else _LARGER)
     if reading.room is not None:
         largest, reading = _within(reading.room, largest, reading)
-    most = _unit_size(sum(piece.size for piece in pieces), reading.jobs, largest)
+    size = sum(piece.size for piece in pieces)
+    most = _unit_size(size, reading.jobs, largest)
+    if reading.processes and size >= helpers.WORTH:
+        helpers.HELPERS.begin(reading.jobs - 1)
     for result in workers.decode(_units(_segments(pieces, problems, most), most), reading):
         yield from result
     yield from problems

@@ -1,4 +1,7 @@
-"""Units of work for several threads: numpy lets others run while it works, and it works most of the time."""
+"""Units of work for several threads, and processes (`helpers`).
+
+Numpy lets other threads run while it works, but then they wait for each other.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from itertools import islice
 from hunt.model import Reading, Wants
 
 from .decode import Decoder
+from .helpers import HELPERS
 from .unit import Result, Segment, Unit
 from .unit import decode as decode_unit
 
@@ -72,7 +76,7 @@ _kept = _Kept()
 
 def _spread(units: Iterator[Segments], reading: Reading, idle: _Idle) -> Iterator[Result]:
     def work(unit: Segments) -> Result:
-        return idle.decode(unit, reading.slack)
+        return (_elsewhere(unit, reading) if reading.processes else None) or idle.decode(unit, reading.slack)
 
     pool = ThreadPoolExecutor(reading.jobs, "decode")
     # One more than can run, so that none waits; not all, for their results stay in memory until they are asked for.
@@ -84,3 +88,19 @@ def _spread(units: Iterator[Segments], reading: Reading, idle: _Idle) -> Iterato
             yield result
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+        if reading.processes and not reading.more:
+            HELPERS.end()
+
+
+def _elsewhere(unit: Segments, reading: Reading) -> Result | None:
+    """What a helper that is free makes of a unit; None: there is none, or it has failed."""
+    helper = HELPERS.take()
+    if helper is None:
+        return None
+    try:
+        result = helper.decode(reading.wants, unit, reading.slack)
+    except Exception:
+        HELPERS.drop(helper)
+        return None
+    HELPERS.give(helper)
+    return result

@@ -31,6 +31,9 @@ def frame(
 
     Every record is a row, also those that stand in several logs; `source` and `offset` tell where.
     """
+    from hunt.parsers import helpers
+
+    helpers.prepare(evidence, intake.jobs)  # while we import the same
     from hunt import export, frames
     from hunt import log as log_file
     from hunt.output._progress import bar

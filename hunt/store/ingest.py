@@ -188,7 +188,7 @@ class _Writing:
         def attempt(guard: Guard) -> tuple[Lot, tuple[Tally, ...]] | None:
             writer = LotWriter(self._where, work, self._plan.slack, self._asked.jobs, self._case.buckets)
             try:
-                reading = Reading(jobs=self._asked.jobs, slack=self._plan.slack, more=True)
+                reading = Reading(jobs=self._asked.jobs, processes=True, slack=self._plan.slack, more=True)
                 tallies, problems = read(collection, reading, writer.add, progress, guard)
                 if guard.unread:
                     writer.discard()

@@ -10,9 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hunt import export, registry, schema
-from hunt.model import ALL_COLUMNS, SYSMON, Batch, EventType, Evidence, Reading, Wants
-from hunt.parsers import assemble, decode, framing, templates, texts, unit
+from hunt.parsers import helpers
+
+_JOBS = int(sys.argv[sys.argv.index("--jobs") + 1]) if "--jobs" in sys.argv else 1
+if __name__ == "__main__":
+    helpers.prepare([Path(sys.argv[1])], _JOBS)  # as `hunt frame` does: they import while we do
+
+from hunt import export, registry, schema  # noqa: E402
+from hunt.model import ALL_COLUMNS, SYSMON, Batch, EventType, Evidence, Reading, Wants  # noqa: E402
+from hunt.parsers import assemble, decode, framing, templates, texts, unit  # noqa: E402
 
 STARTS = EventType(SYSMON, 1)
 STEPS: list[tuple[str, Any, str]] = [
@@ -61,13 +67,12 @@ def main() -> None:
         watch(spent)
     parser = registry.parsers()[0]
     wants = Wants() if everything else Wants({STARTS.key: ALL_COLUMNS})
-    jobs = int(sys.argv[sys.argv.index("--jobs") + 1]) if "--jobs" in sys.argv else 1
     evidence = Evidence(log, log.name, log.stat().st_size, "")
     began, records = time.perf_counter(), 0
     target = None
     if out:
         target = (export.export_all(out) if everything else export.export_one(STARTS, out)).__enter__()
-    for part in parser.read([evidence], Reading(wants, jobs)):
+    for part in parser.read([evidence], Reading(wants, _JOBS, processes=True)):
         if isinstance(part, Batch):
             records += int(part.census["records"].sum())
             if target:
