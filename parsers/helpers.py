@@ -31,13 +31,12 @@ if TYPE_CHECKING:
 
 WORTH = 96 << 20  # bytes of evidence; less is read before a helper has imported what it needs (measured)
 _MOST = 31  # helpers
-_READY = b"ready..."
 _WORDS = struct.Struct("<Q")  # how many bytes follow
 _ALIGNED = 64  # bytes: as Arrow wants its buffers
 # Ctrl-C is for the process that was started; modules are found where it finds them.
 _PROGRAM = (
     "import gc, signal, sys; gc.disable(); signal.signal(signal.SIGINT, signal.SIG_IGN); sys.path[:] = {path!r}; "
-    "from hunt.parsers import helpers; helpers.serve()"
+    "from hunt.parsers import helpers; helpers.serve({folder!r})"
 )
 
 
@@ -48,13 +47,12 @@ class Helper:
         """Raises OSError if none can be begun."""
         if not sys.executable or getattr(sys, "frozen", False):
             raise OSError("no interpreter to run it in")
-        command = [sys.executable, "-P", "-c", _PROGRAM.format(path=sys.path)]
+        command = [sys.executable, "-P", "-c", _PROGRAM.format(path=sys.path, folder=tempfile.gettempdir())]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)  # noqa: S603
         assert self._process.stdin and self._process.stdout
         self._to, self._from = self._process.stdin, self._process.stdout
         self._used = threading.Lock()
-        self._ended = False
         self._left: FileIO | None = None  # the file where it leaves results
         self._path = Path()  # of that one
         self._pool: Pool | None = None
@@ -63,11 +61,8 @@ class Helper:
         """Wait until it has imported what it needs; whether it has."""
         with self._used:
             try:
-                if _read(self._from, len(_READY)) != _READY or self._ended:
-                    return False
-                number, path = tempfile.mkstemp(prefix="evtx-hunt-decoded-")
-                self._left = FileIO(number, "r")
-                self._path = Path(path)
+                self._path = Path(os.fsdecode(_heard(self._from)))
+                self._left = FileIO(self._path, "r")
             except (OSError, EOFError):
                 return False
             return True
@@ -75,7 +70,7 @@ class Helper:
     def decode(self, wants: Wants, unit: Sequence[Segment], slack: bool) -> Result:
         """What `unit.decode` gives. Raises whatever went wrong; the helper is of no use then."""
         with self._used:
-            _say(self._to, pickle.dumps((wants, list(unit), slack, str(self._path))))
+            _say(self._to, pickle.dumps((wants, list(unit), slack)))
             told, sizes = pickle.loads(_heard(self._from))  # noqa: S301 - written by ourselves, a moment ago
             return _unpacked(told, self._held(sizes))
 
@@ -98,7 +93,6 @@ class Helper:
 
     def end(self) -> None:
         """Whatever it may be doing."""
-        self._ended = True
         with suppress(OSError):
             self._process.kill()
         self._process.wait()
@@ -220,7 +214,7 @@ def _much(evidence: Sequence[Path]) -> bool:
 # What the process does.
 
 
-def serve() -> None:
+def serve(folder: str) -> None:
     """The life of a helper. Ends with its standard input, and so with the process that has begun it."""
     asked, told = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # nothing else may be told there
@@ -229,26 +223,28 @@ def serve() -> None:
 
     gc.freeze()
     gc.enable()
-    told.write(_READY)
-    told.flush()
+    number, path = tempfile.mkstemp(prefix="evtx-hunt-decoded-", dir=folder)
+    left = FileIO(number, "r+")
     decoder: Decoder | None = None
-    while True:
-        try:
-            wants, unit, slack, path = pickle.loads(_heard(asked))  # noqa: S301 - from the process that has begun us
-        except EOFError:
-            os._exit(0)  # nothing is open
-        if decoder is None or decoder.wants != wants:
-            decoder = Decoder(wants)
-        buffers: list[memoryview] = []
-        content = _packed(decode(Unit(decoder, unit, slack)), buffers)
-        with FileIO(path, "r+") as left:
+    try:
+        _say(told, os.fsencode(path))
+        while True:
+            wants, unit, slack = pickle.loads(_heard(asked))  # noqa: S301 - from the process that has begun us
+            if decoder is None or decoder.wants != wants:
+                decoder = Decoder(wants)
+            buffers: list[memoryview] = []
+            content = _packed(decode(Unit(decoder, unit, slack)), buffers)
             for end, buffer in zip(_ends([b.nbytes for b in buffers]), buffers, strict=True):
                 left.seek(end - buffer.nbytes)
                 done = 0
                 while done < buffer.nbytes:
                     done += left.write(buffer[done:]) or 0
-        _say(told, pickle.dumps((content, [buffer.nbytes for buffer in buffers])))
-        del buffers
+            _say(told, pickle.dumps((content, [buffer.nbytes for buffer in buffers])))
+    except (EOFError, OSError):  # nobody asks any more, or wants to know
+        with suppress(OSError):
+            left.close()
+            Path(path).unlink(missing_ok=True)
+    os._exit(0)  # nothing is open
 
 
 def _packed(result: Result, buffers: list[memoryview]) -> bytes:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -114,9 +115,9 @@ def test_a_helper_that_says_nonsense_costs_no_record(tmp_path: Path, others: Hel
     files = [evidence(path) for path in logs(tmp_path)]
     others.begin(1)
     helper = waiting(others)
-    helper._path.unlink()
-    helper._path = tmp_path / "elsewhere"  # what it leaves is not where this process looks
-    helper._path.touch()
+    assert helper._left
+    helper._left.close()
+    helper._left = FileIO(os.devnull, "r")  # there is nothing of what it leaves
     others.give(helper)
     assert same(gather(PARSER, files, Reading(jobs=2)), gather(PARSER, files, Reading(jobs=2, processes=True)))
 
@@ -145,12 +146,13 @@ def test_nothing_is_left_of_them(
     assert used[0]._process.poll() is not None
 
 
-def test_a_helper_ends_with_the_process_that_began_it() -> None:
+def test_a_helper_ends_with_the_process_that_began_it(tmp_path: Path) -> None:
     program = (
         "import os, sys, time; from hunt.parsers.helpers import Helper; h = Helper(); h.ready(); "
         "print(h._process.pid, flush=True); time.sleep(60)"
     )
-    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    there = {**os.environ, "TMPDIR": str(tmp_path), "TEMP": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=there)
     assert parent.stdout
     number = int(parent.stdout.readline())
     parent.kill()
@@ -160,6 +162,7 @@ def test_a_helper_ends_with_the_process_that_began_it() -> None:
     while _lives(number):
         assert time.monotonic() < until
         time.sleep(0.02)
+    assert [*tmp_path.iterdir()] == []
 
 
 def _lives(number: int) -> bool:
