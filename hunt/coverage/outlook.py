@@ -49,7 +49,10 @@ def facts(seen: Seen, census: Census) -> Iterator[Fact]:
 
 
 def _rows(seen: Seen, channel: str, event_id: int, image: str) -> list[dict[str, Any]]:
-    met = seen.events(channel, event_id).filter(pl.col("image") == image)
+    met = seen.events(channel, event_id)
+    if not met.height:  # as in most logs
+        return []
+    met = met.filter(pl.col("image") == image)
     return list(met.with_columns(pl.col("time").cast(pl.Int64)).sort("time", "record_id").iter_rows(named=True))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -55,6 +55,7 @@ class Seen:
         self._channels = needed.channels if needed else ()
         self._filled: dict[tuple[str, int], dict[str, set[str]]] = {}  # event type -> host -> columns
         self._kept: dict[tuple[str, int], list[pl.DataFrame]] = {}
+        self._told: dict[tuple[str, int], tuple[int, pl.DataFrame]] = {}  # `events`, and of how many frames they are
         self._clocks: list[pl.DataFrame] = []
 
     def wants(self) -> Wants:
@@ -105,15 +106,11 @@ class Seen:
 
         For starts and ends `image`, the file's name in lower case.
         """
-        kind = EventType(channel, event_id)
-        columns = _KEPT[kind.key]
-        empty = pl.DataFrame(schema={**_TYPES, **dict.fromkeys(columns, pl.String)})
-        parts = self._kept.get(kind.key) or [empty]
-        once = pl.concat(parts, how="vertical_relaxed").unique(
-            ["host", "record_id", "time", *columns], keep="first", maintain_order=True
-        )
-        image = _IMAGES.get(kind.key)
-        return once.with_columns(processes.base_name(image).alias("image")) if image else once
+        key = EventType(channel, event_id).key
+        parts = self._kept.get(key, [])
+        if key not in self._told or self._told[key][0] != len(parts):
+            self._told[key] = len(parts), _once(key, parts)
+        return self._told[key][1]
 
     def lacking(self, need: Need, host: str) -> list[str]:
         """The columns of a need in which no event of a host has a value; none if it has no such event."""
@@ -171,6 +168,17 @@ class Seen:
                 pl.col("source").min(),
             )
             self._clocks = [summed]
+
+
+def _once(kind: tuple[str, int], parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    columns, image = _KEPT[kind], _IMAGES.get(kind)
+    if not parts:
+        named = ("image",) if image else ()
+        return pl.DataFrame(schema={**_TYPES, **dict.fromkeys((*columns, *named), pl.String)})
+    once = pl.concat(parts, how="vertical_relaxed").unique(
+        ["host", "record_id", "time", *columns], keep="first", maintain_order=True
+    )
+    return once.with_columns(processes.base_name(image).alias("image")) if image else once
 
 
 _NONE = pl.DataFrame(
