@@ -35,6 +35,6 @@ def collapsed(frame: pl.DataFrame) -> pl.DataFrame:
     part = alone[rows].sort(_PLACE)
     first = equal(part, [column for column in part.get_columns() if column.name not in (*_PLACE, "sources")])
     kept = np.flatnonzero(first == np.arange(part.height))
-    own = part[kept].with_columns(places(part, Several(part["sources"], None), first, kept))
+    own = part[kept].with_columns(places(part, Several(part["sources"], None), first, kept).of())
     several = pl.when(pl.col("sources").list.len() > 1).then("sources")
     return pl.concat([alone.filter(~suspect), own.with_columns(several.alias("sources"))])

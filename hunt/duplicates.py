@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hunt.places import Rows, apart, live_first, places
+from hunt.places import Places, Rows, apart, live_first, places
 
 # Copies of an event differ in where they stand; forwarded ones in their rendered texts as well. Windows compares the
 # names of channels and hosts without case: a frame holds one channel, and hosts are compared in lower case. Times are
@@ -35,11 +35,17 @@ def once(frame: pl.DataFrame) -> pl.DataFrame:
     A frame may have `sources` already: then a row stands for as many live copies, with a record id, as it tells places,
     by path and offset, of which its own is the first; null: for itself alone.
     """
+    left, stand = once_apart(frame)
+    return left.with_columns(stand.of())
+
+
+def once_apart(frame: pl.DataFrame) -> tuple[pl.DataFrame, Places]:
+    """As `once`, without `sources`, which is made for those that are asked for."""
     bare, several = apart(frame)
     first = _first_copies(bare)
     kept = np.flatnonzero(first == np.arange(frame.height))
     left = bare if kept.size == frame.height else bare.filter(first == np.arange(frame.height))
-    return left.with_columns(places(bare, several, first, kept))
+    return left, places(bare, several, first, kept)
 
 
 def _first_copies(frame: pl.DataFrame) -> Rows:

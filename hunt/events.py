@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import polars as pl
 
 from hunt import schema
-from hunt.duplicates import once
+from hunt.duplicates import once_apart
 from hunt.errors import TooLargeError
 from hunt.lineage.processes import DERIVED, processes
 from hunt.lineage.requesters import Requesters, requesters
 from hunt.model import ALL_COLUMNS, ANY_CHANNEL, ANY_ID, Batch, EventType, Hunt, Need, Settings, Wants, wider
-from hunt.places import SOURCES, in_place
+from hunt.places import SOURCES, Places, in_place
 from hunt.shares import Agreed, Share
 
 
@@ -36,6 +36,7 @@ class Events:
         self._batches: dict[tuple[str, int], list[pl.DataFrame]] = {}
         self._types: dict[tuple[str, int], EventType] = {}
         self._ready: dict[tuple[str, int], pl.DataFrame] = {}
+        self._places: dict[tuple[str, int], Places] = {}  # of those that are ready without their `sources`
         self._census: list[pl.DataFrame] = []
         self._recovered: list[pl.DataFrame] = []
         self._met: dict[bool, Mapping[tuple[str, int], Sequence[str]]] = {}
@@ -59,6 +60,7 @@ class Events:
             self._types.setdefault(kind.key, kind)
             self._batches.setdefault(kind.key, []).append(frame if batch.own else schema.compact(frame))
             self._ready.pop(kind.key, None)
+            self._places.pop(kind.key, None)
 
     def count(self, batch: Batch) -> None:
         """Take in which events there are, without the events."""
@@ -124,7 +126,13 @@ class Events:
         Columns: `schema.CORE`, `schema.SYSTEM`, the fields met or needed by a hunt, and `sources` (List of path and
         offset, one or more). Empty if there are none.
         """
-        return self._distinct(EventType(channel, event_id)).lazy()
+        kind = EventType(channel, event_id)
+        found, stand = self._bare(kind), self._places.get(kind.key)
+        if stand is None:
+            return found.lazy()
+        # Hardly any are asked where they stand: findings' events, of all that were looked at.
+        made = pl.col("_row").map_batches(stand.of, return_dtype=SOURCES, is_elementwise=True)
+        return found.with_row_index("_row").lazy().with_columns(made.alias("sources")).drop("_row")
 
     @property
     def processes(self) -> pl.LazyFrame:
@@ -195,12 +203,24 @@ class Events:
 
     def unparsed(self) -> int:
         """How many values did not fit their column's type, over the distinct events."""
-        return sum(unparsed(self._distinct(kind)["unparsed"]) for kind in self.types())
+        return sum(unparsed(self._bare(kind)["unparsed"]) for kind in self.types())
 
     def _distinct(self, kind: EventType) -> pl.DataFrame:
+        found, stand = self._bare(kind), self._places.get(kind.key)
+        return found if stand is None else found.with_columns(stand.of())
+
+    def _bare(self, kind: EventType) -> pl.DataFrame:
+        """The distinct events; if `_places` has them, without `sources`."""
         if kind.key not in self._ready:
             batches = self._batches.get(kind.key)
-            met = once(_joined(batches, kind, self._agreed)) if batches else _none(kind)
+            if batches:
+                met, stand = once_apart(_joined(batches, kind, self._agreed))
+                if stand.several is None:
+                    met = met.with_columns(stand.of())
+                else:  # of a case: there may be hundreds of places for each event
+                    self._places[kind.key] = stand
+            else:
+                met = _none(kind)
             if self._final:
                 self._batches.pop(kind.key, None)  # what copies held is free again
             self._ready[kind.key] = self._completed(met, kind)

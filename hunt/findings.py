@@ -202,8 +202,9 @@ def located(case: Case, named: pl.DataFrame) -> pl.DataFrame:
     parts = [pl.DataFrame(schema=LOCATED)]
     for (channel, event_id), refs in named.group_by("channel", "event_id", maintain_order=True):
         whole = case.frame(str(channel), int(str(event_id))).select(*_KEYS, *_PLACE, "sources", "recovered")
-        # A left join would copy the `sources` of all events for the few that it finds.
-        frame = whole.join(refs.lazy(), on=_KEYS, how="semi", nulls_equal=True).collect().lazy()
+        # `sources` is made of what is left by a filter, but for all that goes into a join.
+        few = [pl.col(c).is_in(refs[c].unique().implode(), nulls_equal=True) for c in ("record_id", "time")]
+        frame = whole.filter(*few).collect().lazy()
         for placed, keys in ((True, [*_KEYS, *_PLACE]), (False, _KEYS)):
             own = refs.lazy().filter(pl.col("source").is_not_null() == placed)
             met = own.join(frame, on=keys, how="left", nulls_equal=True, maintain_order="left").collect()
@@ -225,7 +226,7 @@ def seen(case: Case, events: pl.DataFrame) -> pl.Series:
     rows = events.select("channel", "event_id", *_KEYS, *places).with_row_index("_asked")
     keys = [*_KEYS, *_PLACE]
     for (channel, event_id), own in rows.group_by("channel", "event_id", maintain_order=True):
-        frame = case.frame(str(channel), int(str(event_id))).drop("channel", "event_id")
+        frame = case.frame(str(channel), int(str(event_id))).drop("channel", "event_id", "sources", strict=False)
         asked = own.drop("channel", "event_id").lazy()
         met = asked.join(frame, on=keys, how="inner", nulls_equal=True).unique("_asked", keep="first").collect()
         texts = [json.dumps(row, ensure_ascii=False) for row in printed(met.drop("_asked"), int(str(event_id)))]

@@ -65,25 +65,43 @@ def live_first(frame: pl.DataFrame) -> Rows:
     return np.concatenate([np.flatnonzero(~recovered), np.flatnonzero(recovered)])
 
 
-def places(frame: pl.DataFrame, several: Several | None, first: Rows, kept: Rows) -> pl.Series:
-    """`sources` of the rows that are kept: where they and their copies stand, live ones first, each by path and offset.
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Where events and their copies stand, made for those that are asked for."""
 
-    `frame`: rows by source and offset. `first`: for each row the one kept.
-    """
-    order, copied = np.arange(frame.height), kept.size < frame.height
-    if copied:
-        order = live_first(frame)
-        order = order[np.argsort(first[order], kind="stable")]
-    if several is None or not several.told.list.len().max():  # null: none of them tells of any
-        told = frame.select(path=pl.col("source").gather(order), offset=pl.col("offset").gather(order))
-        return _lists(told, np.bincount(first, minlength=frame.height)[kept])
-    told, counts = _flat(frame, several, order)
-    if copied and not _follow(told, counts, first[order], frame["recovered"].gather(order)):
-        rows = np.repeat(order, counts)  # of each place
-        groups = told.with_columns(first=pl.Series(first[rows]), recovered=frame["recovered"].gather(rows))
-        told = groups.sort("first", "recovered", "path", "offset", maintain_order=True).select("path", "offset")
-    sizes = np.bincount(first[order], weights=counts, minlength=frame.height)[kept].astype(np.int64)
-    return _lists(told, sizes)
+    several: Several | None
+    _rows: pl.DataFrame  # source, offset, recovered
+    _members: Rows  # the rows of one event after those of the other
+    _ends: Rows  # where those of each event begin, and the last one's end
+
+    def of(self, events: pl.Series | None = None) -> pl.Series:
+        """`sources` of these events, by number, or of all: the places of live ones first, by path and offset."""
+        counts, members = np.diff(self._ends), self._members
+        if events is not None:
+            asked = events.to_numpy()
+            begin, counts = self._ends[asked], counts[asked]
+            members = members[np.repeat(begin - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())]
+        if self.several is None or not self.several.told.list.len().max():  # null: none of them tells of any
+            told = self._rows.select(path=pl.col("source").gather(members), offset=pl.col("offset").gather(members))
+            return _lists(told, counts)
+        number = np.repeat(np.arange(counts.size), counts)
+        told, sizes = _flat(self._rows, self.several, members)
+        recovered = self._rows["recovered"].gather(members)
+        if members.size > counts.size and not _follow(told, sizes, number, recovered):
+            rows = np.repeat(np.arange(members.size), sizes)  # of each place
+            groups = told.with_columns(_event=pl.Series(number[rows]), _recovered=recovered.gather(rows))
+            told = groups.sort("_event", "_recovered", "path", "offset", maintain_order=True).select("path", "offset")
+        return _lists(told, np.bincount(number, weights=sizes, minlength=counts.size).astype(np.int64))
+
+
+def places(frame: pl.DataFrame, several: Several | None, first: Rows, kept: Rows) -> Places:
+    """The places of rows that are kept. `frame`: rows by source and offset. `first`: for each row the one kept."""
+    members = np.arange(frame.height)
+    if kept.size < frame.height:
+        members = live_first(frame)
+        members = members[np.argsort(first[members], kind="stable")]
+    ends = np.concatenate([[0], np.cumsum(np.bincount(first, minlength=frame.height)[kept])])
+    return Places(several, frame.select("source", "offset", "recovered"), members, ends)
 
 
 def _flat(frame: pl.DataFrame, several: Several, order: Rows) -> tuple[pl.DataFrame, Rows]:
@@ -91,11 +109,13 @@ def _flat(frame: pl.DataFrame, several: Several, order: Rows) -> tuple[pl.DataFr
 
     Gathered once: lists of many places that are gathered, and then taken apart, are copied twice.
     """
-    alone = (several.told.list.len().fill_null(0) == 0).to_numpy()
-    rows = order if several.at is None else several.at[order]
+    told, rows = several.told, order if several.at is None else several.at[order]
+    if 4 * rows.size < told.len():
+        told, rows = told.gather(rows), np.arange(rows.size)
+    alone = (told.list.len().fill_null(0) == 0).to_numpy()
     own = frame[order[alone[rows]]].select(pl.concat_list(pl.struct(path="source", offset="offset")).cast(SOURCES))
     # Those that stand where they stand come last.
-    lists = pl.concat([several.told, own[:, 0]]).rechunk().to_arrow(compat_level=_AS_IT_IS)
+    lists = pl.concat([told, own[:, 0]]).rechunk().to_arrow(compat_level=_AS_IT_IS)
     ends = np.asarray(lists.offsets)
     begin, counts = ends[:-1][rows], np.diff(ends)[rows]
     begin[alone[rows]], counts[alone[rows]] = ends[alone.size : -1], 1

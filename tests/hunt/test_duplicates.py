@@ -200,5 +200,9 @@ def test_rows_of_several_places_give_what_a_row_for_each_place_gives(given_rows:
     together = pl.concat(lots).sort("source", "offset", maintain_order=True)
     assert once(together).equals(once(whole))
     assert once(pl.concat(lots)).equals(once(whole))  # in whatever order they are read
+    _, stand = duplicates.once_apart(together)
+    for numbers in ([], [0], range(0, once(whole).height, 2), range(once(whole).height)):  # those alone that are asked
+        asked = pl.Series(numbers, dtype=pl.UInt32)
+        assert stand.of(asked).to_list() == once(whole)["sources"].gather(asked).to_list()
     again = copies.collapsed(pl.concat(lots)).sort("source", "offset")  # as a run with little memory does it
     assert again.equals(collapsed(whole).sort("source", "offset"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from hunt import registry, schema
+from hunt import copies, registry, schema
 from hunt.events import Events, printed
-from hunt.model import SYSMON, Batch, EventType, Need
+from hunt.model import ALL_COLUMNS, SYSMON, Batch, EventType, Need
 from tests.helpers import OUTLOOK, POWERSHELL, Row, batch, case, event, moment, start
 
 
@@ -145,6 +145,27 @@ def test_the_same_events_give_the_same_frame_however_they_are_batched() -> None:
         single.add(batch(row))
     one, other = (e.frame(SYSMON, 1).collect() for e in (whole, single))
     assert one.equals(other.select(one.columns))
+
+
+def test_places_that_a_case_tells_are_the_same_for_few_events_and_for_all() -> None:
+    images = [rf"C:\tools\tool{n}.exe" for n in range(6)]
+    rows = [start(image, at, record_id=str(at + 1)) for at, image in enumerate(images)]
+    read = Events()
+    for source in ("b", "a"):  # each lot has a row of its own for all copies in it
+        copied = (
+            row | {"source": source, "offset": str(10 * at + n)} for at, row in enumerate(rows) for n in (1, 2, 3)
+        )
+        for part in batch(*copied).frames.values():
+            read.add(Batch({EventType(SYSMON, 1): copies.collapsed(part)}, schema.census([part])))
+    whole = read.frame(SYSMON, 1).collect()
+    assert whole["sources"].list.len().to_list() == [6] * 6
+    assert whole["sources"][0].to_list() == [{"path": p, "offset": n} for p in "ab" for n in (1, 2, 3)]
+    few = read.frame(SYSMON, 1).filter(pl.col("Image").is_in(images[1::2])).collect()
+    assert few.equals(whole[1::2])
+    assert read.frame(SYSMON, 1).select("Image").collect()["Image"].to_list() == images
+    assert [frame["sources"].to_list() for _, frame in read.distinct([Need(SYSMON, 1, ALL_COLUMNS)])] == [
+        whole["sources"].to_list()
+    ]
 
 
 def test_values_that_do_not_fit_are_counted_once_an_event() -> None:
