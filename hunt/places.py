@@ -110,7 +110,7 @@ def _flat(frame: pl.DataFrame, several: Several, order: Rows) -> tuple[pl.DataFr
     Gathered once: lists of many places that are gathered, and then taken apart, are copied twice.
     """
     told, rows = several.told, order if several.at is None else several.at[order]
-    if 4 * rows.size < told.len():
+    if rows.size < told.len():
         told, rows = told.gather(rows), np.arange(rows.size)
     alone = (told.list.len().fill_null(0) == 0).to_numpy()
     own = frame[order[alone[rows]]].select(pl.concat_list(pl.struct(path="source", offset="offset")).cast(SOURCES))

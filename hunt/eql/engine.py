@@ -93,7 +93,7 @@ def _pass(
     errors: dict[int, Exception],
     beat: Callable[[], object],
 ) -> Iterator[tuple[_Turn, Met]]:
-    frame = case.frame(*kind).collect()
+    frame = case.frame(*kind).drop("sources", strict=False).collect()
     uses: dict[str, int] = {}
     for turn in turns:
         for leaf in tests(turn.reading.condition):

@@ -71,7 +71,7 @@ class Pack:
         of_kind = hits.join(asked, on=keys, how="semi").group_by("channel", "event_id", maintain_order=True)
         for (channel, event_id), own in of_kind:
             kind = EventType(str(channel), int(str(event_id)))
-            events = case.frame(*kind).collect()[own["row"]]
+            events = case.frame(*kind).drop("sources", strict=False).collect()[own["row"]]
             columns = ecs.REQUESTER_COLUMNS
             values = self.catalogue.over(case, kind, events.lazy(), [*columns.values()]).collect()
             renamed = values.select(pl.col(name).alias(column) for column, name in columns.items())
