@@ -146,7 +146,6 @@ class Reading:
 
     wants: Wants = field(default_factory=Wants)
     jobs: int = 1  # files, or parts of large ones, that are read at the same time
-    processes: bool = False  # by processes of their own, if that is worth it
     slack: bool = False  # also stale records in what chunks leave free, marked as recovered
     # Records that are alike but for their place may come as one row: `sources` (places.SOURCES) then tells every
     # place, by path and offset; null: the row's own alone. Parsers that have no such rows ignore it.
@@ -154,6 +153,7 @@ class Reading:
     room: int | None = None  # bytes of memory that reading may take at a time, about; None: what is fastest
     # More readings of the same wants follow in this process: what was learnt, and buffers, may be kept for them.
     more: bool = False
+    processes: bool = field(default=False, kw_only=True)  # jobs may be done by `helpers`, if that is worth it
 
 
 class Parser(Protocol):

@@ -1,7 +1,7 @@
 """The parser for EVTX: chunks straight into columns.
 
 Files are read in units of chunks, of many small files or a part of a large one (`unit`), by several threads and
-processes (`workers`, `helpers`); a unit is decoded batch by batch. A batch is framed (`framing`), its template
+processes (`workers`, `hunt.helpers`); a unit is decoded batch by batch. A batch is framed (`framing`), its template
 instances are found (`instances`), their templates known again (`templates`, `layout`), values become columns (`decode`,
 `columns`, `texts`, `times`), columns frames (`assemble`); what the columns cannot prove is read record by record
 (`bxml.Walker`). Nothing else is lost: frames = rows + problems.
@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from hunt import schema
+from hunt import helpers, schema
 from hunt.model import Batch, EventType, Evidence, Piece, Problem, Progress, Reading
 
-from . import bxml, event_xml, helpers, records, workers
+from . import bxml, event_xml, records, workers
 from .unit import Segment
 
 UNIT_CHUNKS = 256  # 16 MiB: frames of a useful size, a bounded number of bytes kept alive by them

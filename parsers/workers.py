@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
+from hunt.helpers import HELPERS
 from hunt.model import Reading, Wants
 
 from .decode import Decoder
-from .helpers import HELPERS
+from .pool import Pool
 from .unit import Result, Segment, Unit
 from .unit import decode as decode_unit
 
@@ -98,9 +99,29 @@ def _elsewhere(unit: Segments, reading: Reading) -> Result | None:
     if helper is None:
         return None
     try:
-        result = helper.decode(reading.wants, unit, reading.slack)
+        result = helper.do(_decoded, reading.wants, unit, reading.slack, take=_take)
     except Exception:
         HELPERS.drop(helper)
         return None
     HELPERS.give(helper)
     return result
+
+
+_of_thread = threading.local()
+
+
+def _take(size: int) -> memoryview:
+    """Memory for what a helper has left, which is used again."""
+    if not hasattr(_of_thread, "pool"):
+        _of_thread.pool = Pool()
+    return memoryview(_of_thread.pool.take(size))
+
+
+_last: list[_Idle] = []  # of a helper: the decoder of the last unit
+
+
+def _decoded(wants: Wants, unit: Segments, slack: bool) -> Result:
+    """What helpers do."""
+    if not _last or _last[0].wants != wants:
+        _last[:] = [_Idle(wants)]
+    return _last[0].decode(unit, slack)

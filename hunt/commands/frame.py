@@ -31,7 +31,7 @@ def frame(
 
     Every record is a row, also those that stand in several logs; `source` and `offset` tell where.
     """
-    from hunt.parsers import helpers
+    from hunt import helpers
 
     helpers.prepare(evidence, intake.jobs)  # while we import the same
     from hunt import export, frames

@@ -30,7 +30,7 @@ def ingest(evidence: tuple[Path, ...], case: str, no_wait: bool, intake: Intake)
     What is in already is not decoded again. An ingest that was ended goes on where it was; until then the case says
     what it lacks. docs/case.md tells what lies where, for other tools.
     """
-    from hunt.parsers import helpers
+    from hunt import helpers
 
     helpers.prepare(evidence, intake.jobs)  # while we import the same
     from hunt import log as log_file

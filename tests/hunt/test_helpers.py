@@ -11,13 +11,15 @@ import time
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hunt import helpers
+from hunt.helpers import Helper, Helpers
 from hunt.model import ALL_COLUMNS, SYSMON, Reading, Wants
-from hunt.parsers import helpers, workers
+from hunt.parsers import workers
 from hunt.parsers.evtx import PARSER
-from hunt.parsers.helpers import Helper, Helpers
 from tests.helpers import Result, differences, evidence, gather
 from tests.parsers.logs import good
 
@@ -39,14 +41,14 @@ def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[Helpers]:
 def used(monkeypatch: pytest.MonkeyPatch) -> list[Helper]:
     """Who has decoded units, one entry each."""
     found: list[Helper] = []
-    decode = Helper.decode
+    do = Helper.do
 
-    def noted(self: Helper, wants: Wants, unit: object, slack: bool) -> object:
-        result = decode(self, wants, unit, slack)  # type: ignore[arg-type]
+    def noted(self: Helper, *work: Any, **named: Any) -> Any:
+        result = do(self, *work, **named)
         found.append(self)
         return result
 
-    monkeypatch.setattr(Helper, "decode", noted)
+    monkeypatch.setattr(Helper, "do", noted)
     return found
 
 
@@ -148,7 +150,7 @@ def test_nothing_is_left_of_them(
 
 def test_a_helper_ends_with_the_process_that_began_it(tmp_path: Path) -> None:
     program = (
-        "import os, sys, time; from hunt.parsers.helpers import Helper; h = Helper(); h.ready(); "
+        "import os, sys, time; from hunt.helpers import Helper; h = Helper(); h.ready(); "
         "print(h._process.pid, flush=True); time.sleep(60)"
     )
     there = {**os.environ, "TMPDIR": str(tmp_path), "TEMP": str(tmp_path)}

@@ -1,9 +1,9 @@
 """Processes that decode beside this one: threads of one process wait for each other, as its interpreter runs one at a
 time; two threads decode a tenth faster than one, two processes nearly twice as fast.
 
-A helper gets units by its standard input and leaves what it has decoded in a file, with few words by its standard
-output on what lies there. It is a convenience: whatever goes wrong with it, the unit is decoded here. Nothing heavy is
-imported here before it is used: helpers are begun first of all, and import while this process does.
+A helper is asked by its standard input to call a function of a parser, and leaves what that gives in a file, with few
+words by its standard output on what lies there. It is a convenience: if it goes wrong, the work is done here. Nothing
+heavy is imported here before it is used: helpers are begun first of all, and import while this process does.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hunt.model import Wants
+    from hunt.model import Batch, Problem, Progress
 
-    from .pool import Pool
-    from .unit import Result, Segment
+    Result = list[Batch | Problem | Progress]
+    Take = Callable[[int], memoryview]  # lends memory of so many bytes
 
 WORTH = 96 << 20  # bytes of evidence; less is read before a helper has imported what it needs (measured)
 _MOST = 31  # helpers
@@ -36,7 +36,7 @@ _ALIGNED = 64  # bytes: as Arrow wants its buffers
 # Ctrl-C is for the process that was started; modules are found where it finds them.
 _PROGRAM = (
     "import gc, signal, sys; gc.disable(); signal.signal(signal.SIGINT, signal.SIG_IGN); sys.path[:] = {path!r}; "
-    "from hunt.parsers import helpers; helpers.serve({folder!r})"
+    "from hunt import helpers; helpers.serve({folder!r})"
 )
 
 
@@ -55,7 +55,6 @@ class Helper:
         self._used = threading.Lock()
         self._left: FileIO | None = None  # the file where it leaves results
         self._path = Path()  # of that one
-        self._pool: Pool | None = None
 
     def ready(self) -> bool:
         """Wait until it has imported what it needs; whether it has."""
@@ -67,20 +66,17 @@ class Helper:
                 return False
             return True
 
-    def decode(self, wants: Wants, unit: Sequence[Segment], slack: bool) -> Result:
-        """What `unit.decode` gives. Raises whatever went wrong; the helper is of no use then."""
+    def do(self, work: Callable[..., Result], *given: Any, take: Take) -> Result:
+        """What `work`, a function of a module, gives. Raises whatever went wrong: the helper is of no use then."""
         with self._used:
-            _say(self._to, pickle.dumps((wants, list(unit), slack)))
+            _say(self._to, pickle.dumps((work, given)))
             told, sizes = pickle.loads(_heard(self._from))  # noqa: S301 - written by ourselves, a moment ago
-            return _unpacked(told, self._held(sizes))
+            return _unpacked(told, self._held(sizes, take))
 
-    def _held(self, sizes: Sequence[int]) -> list[memoryview]:
+    def _held(self, sizes: Sequence[int], take: Take) -> list[memoryview]:
         """The buffers that it has left, in memory of this process: the next ones will lie where they lay."""
-        from .pool import Pool
-
-        self._pool = self._pool or Pool()
         ends = list(_ends(sizes))
-        held = self._pool.take(ends[-1] if ends else 0).data
+        held = take(ends[-1] if ends else 0)
         assert self._left
         self._left.seek(0)
         got = 0
@@ -218,22 +214,19 @@ def serve(folder: str) -> None:
     """The life of a helper. Ends with its standard input, and so with the process that has begun it."""
     asked, told = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # nothing else may be told there
-    from .decode import Decoder
-    from .unit import Unit, decode
+    from hunt import registry
 
+    registry.parsers()
     gc.freeze()
     gc.enable()
     number, path = tempfile.mkstemp(prefix="evtx-hunt-decoded-", dir=folder)
     left = FileIO(number, "r+")
-    decoder: Decoder | None = None
     try:
         _say(told, os.fsencode(path))
         while True:
-            wants, unit, slack = pickle.loads(_heard(asked))  # noqa: S301 - from the process that has begun us
-            if decoder is None or decoder.wants != wants:
-                decoder = Decoder(wants)
+            work, given = pickle.loads(_heard(asked))  # noqa: S301 - from the process that has begun us
             buffers: list[memoryview] = []
-            content = _packed(decode(Unit(decoder, unit, slack)), buffers)
+            content = _packed(work(*given), buffers)
             for end, buffer in zip(_ends([b.nbytes for b in buffers]), buffers, strict=True):
                 left.seek(end - buffer.nbytes)
                 done = 0
