@@ -63,15 +63,15 @@ class _Group(click.Group):
 
             shells.register()
         try:
-            return super().main(args, *rest, **named)
+            try:
+                return super().main(args, *rest, **named)
+            finally:
+                pulse.finish()
         except SystemExit as ended:
-            pulse.finish()
             if watched and isinstance(ended.code, int):
                 with suppress(OSError):  # what can't be printed is told as Python tells it
                     supervisor.leave(ended.code)
             raise
-        finally:
-            pulse.finish()
 
     def invoke(self, ctx: click.Context) -> object:
         try:

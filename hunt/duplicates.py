@@ -24,8 +24,8 @@ _RENDERED = "RenderingInfo."
 Hashes = npt.NDArray[np.uint64]
 
 
-def once(frame: pl.DataFrame) -> pl.DataFrame:
-    """Each event once: same host, record id, time and payload. `sources` (SOURCES) tells everywhere it stands.
+def once(frame: pl.DataFrame) -> tuple[pl.DataFrame, Places]:
+    """Each event once: same host, record id, time and payload; and its `sources`, which tell everywhere it stands.
 
     `frame`: events of one type. Rows come by source and offset. Of copies the first live one stays, else the first
     recovered one, and of those with fewer decimals none: with record ids times are equal that are so to the
@@ -35,12 +35,6 @@ def once(frame: pl.DataFrame) -> pl.DataFrame:
     A frame may have `sources` already: then a row stands for as many live copies, with a record id, as it tells places,
     by path and offset, of which its own is the first; null: for itself alone.
     """
-    left, stand = once_apart(frame)
-    return left.with_columns(stand.of())
-
-
-def once_apart(frame: pl.DataFrame) -> tuple[pl.DataFrame, Places]:
-    """As `once`, without `sources`, which is made for those that are asked for."""
     bare, several = apart(frame)
     first = _first_copies(bare)
     kept = np.flatnonzero(first == np.arange(frame.height))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import polars as pl
 
 from hunt import schema
-from hunt.duplicates import once_apart
+from hunt.duplicates import once
 from hunt.errors import TooLargeError
 from hunt.lineage.processes import DERIVED, processes
 from hunt.lineage.requesters import Requesters, requesters
@@ -214,7 +214,7 @@ class Events:
         if kind.key not in self._ready:
             batches = self._batches.get(kind.key)
             if batches:
-                met, stand = once_apart(_joined(batches, kind, self._agreed))
+                met, stand = once(_joined(batches, kind, self._agreed))
                 if stand.several is None:
                     met = met.with_columns(stand.of())
                 else:  # of a case: there may be hundreds of places for each event

@@ -8,7 +8,6 @@ heavy is imported here before it is used: helpers are begun first of all, and im
 
 from __future__ import annotations
 
-import gc
 import os
 import pickle
 import struct
@@ -24,13 +23,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hunt.model import Batch, Problem, Progress
+    from hunt.isolation import Part
 
-    Result = list[Batch | Problem | Progress]
+    Result = list[Part]
     Take = Callable[[int], memoryview]  # lends memory of so many bytes
 
 WORTH = 96 << 20  # bytes of evidence; less is read before a helper has imported what it needs (measured)
-_MOST = 31  # helpers
+_MOST = 31  # helpers: what they give is put together by one thread, which more would wait for
 _WORDS = struct.Struct("<Q")  # how many bytes follow
 _ALIGNED = 64  # bytes: as Arrow wants its buffers
 # Ctrl-C is for the process that was started; modules are found where it finds them.
@@ -49,7 +48,7 @@ class Helper:
             raise OSError("no interpreter to run it in")
         command = [sys.executable, "-P", "-c", _PROGRAM.format(path=sys.path, folder=tempfile.gettempdir())]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)  # noqa: S603
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)  # noqa: S603 - ourselves
         assert self._process.stdin and self._process.stdout
         self._to, self._from = self._process.stdin, self._process.stdout
         self._used = threading.Lock()
@@ -214,11 +213,10 @@ def serve(folder: str) -> None:
     """The life of a helper. Ends with its standard input, and so with the process that has begun it."""
     asked, told = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # nothing else may be told there
-    from hunt import registry
+    from hunt import memory, registry
 
     registry.parsers()
-    gc.freeze()
-    gc.enable()
+    memory.keep()
     number, path = tempfile.mkstemp(prefix="evtx-hunt-decoded-", dir=folder)
     left = FileIO(number, "r+")
     try:

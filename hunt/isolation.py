@@ -185,8 +185,7 @@ class Guard:
 def bound(bounds: Bounds, careful: bool = False) -> None:
     """Work begins: tell who watches this process (`supervisor`) what it may take; the careful way sees to it itself."""
     if not gc.isenabled():  # as `cli` leaves it while modules are imported
-        gc.freeze()
-        gc.enable()
+        memory.keep()
     if careful or pulse.orders().careful:
         pulse.bound(_SILENCE_S, bounds.memory * 5 // 4)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -38,6 +39,12 @@ def of_machine() -> int:
     except OSError:
         return total
     return min(total, int(allowed)) if allowed.isdecimal() else total
+
+
+def keep() -> None:
+    """What is there by now stays: from here on garbage is looked for again, but not among what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 def give_back() -> None:

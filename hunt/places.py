@@ -31,17 +31,19 @@ class Several:
 
 def in_place(frame: pl.DataFrame) -> pl.DataFrame:
     """Rows by source and offset."""
-    order = _order(frame)
-    return frame if order is None else frame.rechunk()[order]
+    return _taken(frame, _order(frame))
 
 
 def apart(frame: pl.DataFrame) -> tuple[pl.DataFrame, Several | None]:
     """Rows by source and offset, without `sources`, which is beside them if there is any."""
     bare = frame.drop("sources", strict=False)
     order = _order(bare)
+    return _taken(bare, order), Several(frame["sources"], order) if "sources" in frame.columns else None
+
+
+def _taken(frame: pl.DataFrame, order: Rows | None) -> pl.DataFrame:
     # Rows of one piece are found several times as fast as those of many.
-    ordered = bare if order is None else bare.rechunk()[order]
-    return ordered, Several(frame["sources"], order) if "sources" in frame.columns else None
+    return frame if order is None else frame.rechunk()[order]
 
 
 def _order(frame: pl.DataFrame) -> Rows | None:
@@ -107,7 +109,7 @@ def places(frame: pl.DataFrame, several: Several | None, first: Rows, kept: Rows
 def _flat(frame: pl.DataFrame, several: Several, order: Rows) -> tuple[pl.DataFrame, Rows]:
     """The places of the rows in this order, each a row of `path` and `offset`, and how many each row has.
 
-    Gathered once: lists of many places that are gathered, and then taken apart, are copied twice.
+    If all are asked for they are gathered once: lists that are gathered, and then taken apart, are copied twice.
     """
     told, rows = several.told, order if several.at is None else several.at[order]
     if rows.size < told.len():

@@ -106,7 +106,7 @@ def _refuse(reason: str) -> NoReturn:
 def leave(code: int) -> NoReturn:
     """End at once: nothing is open any more, and what the interpreter would tidy up takes a tenth of a second.
 
-    Returns nothing but what can't be printed: OSError, as on a full disk.
+    Raises OSError if what was printed can't be written.
     """
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Units of work for several threads, and processes (`helpers`).
+"""Units of work for several threads, and processes (`hunt.helpers`).
 
 Numpy lets other threads run while it works, but then they wait for each other.
 """
@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 
 from hunt.helpers import HELPERS
@@ -99,8 +100,8 @@ def _elsewhere(unit: Segments, reading: Reading) -> Result | None:
     if helper is None:
         return None
     try:
-        result = helper.do(_decoded, reading.wants, unit, reading.slack, take=_take)
-    except Exception:
+        result = helper.do(_decoded, unit, replace(reading, jobs=1, processes=False, more=True), take=_take)
+    except Exception:  # whatever it is: if it is the evidence's fault, it is met again here
         HELPERS.drop(helper)
         return None
     HELPERS.give(helper)
@@ -117,11 +118,7 @@ def _take(size: int) -> memoryview:
     return memoryview(_of_thread.pool.take(size))
 
 
-_last: list[_Idle] = []  # of a helper: the decoder of the last unit
-
-
-def _decoded(wants: Wants, unit: Segments, slack: bool) -> Result:
+def _decoded(unit: Segments, reading: Reading) -> Result:
     """What helpers do."""
-    if not _last or _last[0].wants != wants:
-        _last[:] = [_Idle(wants)]
-    return _last[0].decode(unit, slack)
+    (result,) = decode(iter([unit]), reading)
+    return result

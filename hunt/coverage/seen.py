@@ -106,11 +106,11 @@ class Seen:
 
         For starts and ends `image`, the file's name in lower case.
         """
-        key = EventType(channel, event_id).key
-        parts = self._kept.get(key, [])
-        if key not in self._told or self._told[key][0] != len(parts):
-            self._told[key] = len(parts), _once(key, parts)
-        return self._told[key][1]
+        of = EventType(channel, event_id).key
+        parts = self._kept.get(of, [])
+        if of not in self._told or self._told[of][0] != len(parts):
+            self._told[of] = len(parts), _once(of, parts)
+        return self._told[of][1]
 
     def lacking(self, need: Need, host: str) -> list[str]:
         """The columns of a need in which no event of a host has a value; none if it has no such event."""

@@ -91,7 +91,7 @@ class Pack:
             pulse.beat(pulse.Phase.ENDING)
             same = tuple((rule, id(node)) for rule, node in trees.items())
             steps = ready[same] = ready.get(same) or Steps(trees)
-            _look(kind, case.frame(*kind).collect(), steps, found)
+            _look(kind, case.frame(*kind).drop("sources", strict=False).collect(), steps, found)
         # A rule that failed on all that it was asked of found nothing: that is no "partly".
         errors = {rule: next(iter(own.errors.values())) for rule, own in found.items() if own.errors and not own.told}
         limits = {rule: said for rule, own in found.items() if rule not in errors and (said := "; ".join(own.limits()))}

@@ -16,9 +16,9 @@ _JOBS = int(sys.argv[sys.argv.index("--jobs") + 1]) if "--jobs" in sys.argv else
 if __name__ == "__main__":
     helpers.prepare([Path(sys.argv[1])], _JOBS)  # as `hunt frame` does: they import while we do
 
-from hunt import export, registry, schema  # noqa: E402
-from hunt.model import ALL_COLUMNS, SYSMON, Batch, EventType, Evidence, Reading, Wants  # noqa: E402
-from hunt.parsers import assemble, decode, framing, templates, texts, unit  # noqa: E402
+from hunt import export, registry, schema  # noqa: E402 - helpers first
+from hunt.model import ALL_COLUMNS, SYSMON, Batch, EventType, Evidence, Reading, Wants  # noqa: E402 - as above
+from hunt.parsers import assemble, decode, framing, templates, texts, unit  # noqa: E402 - as above
 
 STARTS = EventType(SYSMON, 1)
 STEPS: list[tuple[str, Any, str]] = [

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hunt import copies, duplicates, schema
-from hunt.duplicates import once
 from hunt.model import SYSMON
 from hunt.places import SOURCES
 from tests.helpers import OUTLOOK, Row, event, moment, start, texts
@@ -22,6 +21,12 @@ def frame(*rows: Row) -> pl.DataFrame:
     marks = pl.Series("recovered", [bool(row.get("recovered")) for row in rows])
     met = schema.conform(texts([{k: v for k, v in row.items() if k != "recovered"} for row in rows]), 1)
     return met.with_columns(marks).sort("source", "offset", maintain_order=True)
+
+
+def once(frame: pl.DataFrame) -> pl.DataFrame:
+    """Each event once, with the `sources` of all."""
+    left, stand = duplicates.once(frame)
+    return left.with_columns(stand.of())
 
 
 def places(found: pl.DataFrame) -> list[list[tuple[str, int]]]:
@@ -200,7 +205,7 @@ def test_rows_of_several_places_give_what_a_row_for_each_place_gives(given_rows:
     together = pl.concat(lots).sort("source", "offset", maintain_order=True)
     assert once(together).equals(once(whole))
     assert once(pl.concat(lots)).equals(once(whole))  # in whatever order they are read
-    _, stand = duplicates.once_apart(together)
+    _, stand = duplicates.once(together)
     for numbers in ([], [0], range(0, once(whole).height, 2), range(once(whole).height)):  # those alone that are asked
         asked = pl.Series(numbers, dtype=pl.UInt32)
         assert stand.of(asked).to_list() == once(whole)["sources"].gather(asked).to_list()
