@@ -31,7 +31,7 @@ _USED = 0.75  # of a worker's memory
 _BASE = 512 << 20  # bytes: libraries, what reading leaves, and lots that wait (measured)
 _LEAST = 192 << 20  # bytes, for a worker that has hardly more than that
 _EVEN = 4  # buckets for each part, at least, so that parts are of about one size
-_EACH = 2  # parts for each task that runs at a time, so that all end at about the same time
+_EACH = 2  # parts for each task that runs at a time, at least, so that all end at about the same time
 
 
 class Asked(Protocol):
@@ -285,7 +285,9 @@ def grouped(sizes: Mapping[str, int], workers: Workers) -> list[frozenset[str]]:
     """
     total = sum(sizes.values())
     most = int(_for_parts(workers) / tasks.HUNTED)
-    number = max(1, min(len(sizes), max(workers.count() * _EACH, -(-total // most))))
+    at_once = workers.count()
+    rounds = max(_EACH, -(-total // (most * at_once)))  # whole ones: in half a one, half of the workers wait
+    number = max(1, min(len(sizes), rounds * at_once))
     # Of as few buckets as give parts of about one size: packets of small frames are of several.
     some = min(tasks.BUCKETS, 1 << (_EVEN * number - 1).bit_length())
     together = _by_bucket(sizes, some) if len(sizes) > tasks.FEW else {}

@@ -186,6 +186,13 @@ def test_no_part_is_larger_than_a_worker_has_room_for() -> None:
     assert all(tasks.HUNTED * len(group - {""}) * (10 << 20) <= memory for group in groups)
 
 
+@pytest.mark.parametrize("running", [1, 2, 3])
+def test_no_worker_waits_while_others_hunt_in_a_last_part(running: int) -> None:
+    sizes = dict.fromkeys((f"ws{number:04}" for number in range(500)), 10 << 20)  # more than 2 parts for each of them
+    groups = grouped(sizes, some(running, 2 << 30))
+    assert len(groups) > 2 * running and len(groups) % running == 0
+
+
 # Tasks.
 
 
