@@ -20,13 +20,13 @@ from hunt.errors import HuntError
 from hunt.filters import GRADES, Filters, Moment, moment
 from hunt.model import SYSMON, Limits, Opening, Severity
 from hunt.output import safe
-from hunt.rules.choose import RuleFilter
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from hunt.isolation import Bounds
     from hunt.room import Room
+    from hunt.rules.choose import RuleFilter
 
 Command = Callable[..., None]
 Option = Callable[[Command], Command]
@@ -353,6 +353,8 @@ class Choice:
 def _choice(
     queries: tuple[str, ...], levels: tuple[str, ...], statuses: tuple[str, ...], tags: tuple[str, ...]
 ) -> Choice:
+    from hunt.rules.choose import RuleFilter  # which commands that only read need not import
+
     return Choice(queries, RuleFilter(levels, statuses, tags))
 
 

@@ -20,7 +20,6 @@ import hunt.parsers
 import hunt.queries
 from hunt.errors import QueryError
 from hunt.model import Container, Evidence, Hunt, Parser, Report
-from hunt.rules.load import is_rule_file, load
 
 if TYPE_CHECKING:
     from hunt.rules.model import RuleInfo
@@ -106,6 +105,8 @@ def _read(names: tuple[str, ...]) -> tuple[Query, ...]:
 
 def _places() -> dict[str, str | Path]:
     """Where each query of ours stands: a module's name, or a file of a rule. What begins with _ helps the others."""
+    from hunt.rules.load import is_rule_file  # which reading alone need not import
+
     modules = (found.name for found in pkgutil.iter_modules(hunt.queries.__path__))
     places: dict[str, str | Path] = {_id(name): name for name in modules if not name.startswith("_")}
     for file in (file for folder in hunt.queries.__path__ for file in Path(folder).iterdir()):
@@ -128,6 +129,8 @@ def _in_python(names: Iterable[str]) -> Iterator[Query]:
 
 
 def _in_rules(files: Mapping[str, Path]) -> Iterator[Query]:
+    from hunt.rules.load import load
+
     names = {file: name for name, file in files.items()}
     for rule in load(tuple(names)).rules:
         if rule.hunt is None:  # ours all can: a bug, and no rule of the user's

@@ -15,8 +15,7 @@ from urllib.parse import unquote_to_bytes
 from hunt.errors import EvidenceError
 from hunt.model import Problem
 from hunt.spool import PREFIX
-from hunt.store.known import is_case
-from hunt.store.layout import CASE
+from hunt.store.known import CASE, is_case
 
 _LONGEST = 500  # characters of a member's name: an archive may claim any length
 _ALLOWED = re.compile(r"%(?!2[Ff]|[01][0-9A-Fa-f]|7[Ff])(?=[0-9A-Fa-f]{2})")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hunt.cluster.connect import Workers
 from hunt.model import Evidence, Parser
-from hunt.store.layout import CASE
+from hunt.store.known import CASE
 from hunt.store.parser import Stored
 
 _SAMPLE = 1 << 16  # bytes; of a log: its header and first chunk, one in the middle, its last

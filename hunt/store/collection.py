@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, TypeGuard
 
 from hunt.errors import HuntError
 from hunt.evidence import Collection
 from hunt.model import Evidence, Parser, Problem, Reading
 from hunt.sources import Unique
-from hunt.store import layout, read
-from hunt.store.parser import Stored
-from hunt.store.read import Store
+
+if TYPE_CHECKING:
+    from hunt.store.parser import Stored
+    from hunt.store.read import Store
 
 
 def load(where: Sequence[str]) -> list[Store]:
     """Cases, each once. Raises HuntError for what is none."""
+    if not where:
+        return []
+    from hunt.store import read  # which few runs need
+
     stores: dict[object, Store] = {}
     for named in where:
         store = read.load(named)
@@ -33,6 +39,9 @@ def joined(collected: Collection, stores: Sequence[Store]) -> Collection:
 
 
 def _with(collected: Collection, store: Store) -> Collection:
+    from hunt.store import layout
+    from hunt.store.parser import Stored
+
     logs, problems = [*store.logs()], _unread(store)
     taken = {item.source for item, _ in collected.files} | {problem.source for problem in collected.problems}
     own = {item.source for _, _, item in logs} | {problem.source for problem in problems}
@@ -58,19 +67,23 @@ def _unread(store: Store) -> Sequence[Problem]:
     return [problem for problem in store.case.problems() if problem not in of_logs]
 
 
+def _is_stored(parser: Parser) -> TypeGuard[Stored]:
+    return hasattr(parser, "store")  # without importing what few runs need
+
+
 def together(parser: Parser) -> object:
     """The same for files that are read at once."""
-    return parser.together if isinstance(parser, Stored) else parser.name
+    return parser.together if _is_stored(parser) else parser.name
 
 
 def live(collected: Collection) -> Iterator[Evidence]:
     """Logs that lie there themselves, in no case."""
-    return (item for item, parser in collected.files if not isinstance(parser, Stored))
+    return (item for item, parser in collected.files if not _is_stored(parser))
 
 
 def check(collected: Collection, reading: Reading) -> None:
     """Raises HuntError if a case can't tell what is asked for."""
     for _, parser in collected.files:
-        if reading.slack and isinstance(parser, Stored) and not parser.store.case.slack:
+        if reading.slack and _is_stored(parser) and not parser.store.case.slack:
             name = parser.store.folder.name
             raise HuntError(f"{name}: was ingested without --slack: make another case with it, or leave it out here")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hunt.store.layout import CASE, FORMAT
-
+CASE, FORMAT = "case.json", "evtx-hunt case"  # where a case's manifest lies, and what it says it is
 _HEAD = 4096  # bytes of a manifest that say whose it is
 
 

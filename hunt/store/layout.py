@@ -18,12 +18,12 @@ import polars as pl
 
 from hunt import shares
 from hunt.model import ANY_CHANNEL, ANY_ID, EventType, Evidence, Problem
+from hunt.store.known import CASE as CASE  # with all else that lies there
 
-FORMAT = "evtx-hunt case"
 SCHEMA = 1  # of the manifests and of the files they name; a reader refuses a later one
 BUCKETS = 16
 
-CASE, LOCK, LOTS, EVENTS = "case.json", "lock", "lots", "events"
+LOCK, LOTS, EVENTS = "lock", "lots", "events"
 # Of event types that have no files of their own, since a lot has too many of them: see `store.rest`.
 REST = EventType(ANY_CHANNEL, ANY_ID)
 

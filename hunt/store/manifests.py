@@ -13,9 +13,9 @@ from hunt import __version__
 from hunt.errors import HuntError
 from hunt.model import Problem
 from hunt.store.folders import Folder
+from hunt.store.known import FORMAT
 from hunt.store.layout import (
     CASE,
-    FORMAT,
     SCHEMA,
     Alias,
     Case,
