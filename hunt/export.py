@@ -22,7 +22,7 @@ SUFFIXES = (".parquet", ".csv")
 
 _GROUP = 1 << 18  # rows of a row group, at most
 # Rows that are worth a row group of their own; smaller batches wait for more.
-_ROWS = 65_536
+_ROWS = 32_768
 
 
 class Writer:
