@@ -159,6 +159,11 @@ def attach(folder: Path) -> None:
     _attached[:] = [Pulse(folder)]
 
 
+def detach() -> None:
+    """This process is a copy of the one that is watched: its signs of life are none of that one."""
+    _attached.clear()
+
+
 def beat(phase: Phase, source: str = "") -> None:
     """A sign of life: so far this process has come."""
     for pulse in _attached:

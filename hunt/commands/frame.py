@@ -33,7 +33,7 @@ def frame(
     """
     from hunt import helpers
 
-    helpers.prepare(evidence, intake.jobs)  # while we import the same
+    helpers.prepare(evidence, intake.jobs)  # before we import more
     from hunt import export, frames
     from hunt import log as log_file
     from hunt.output._progress import bar

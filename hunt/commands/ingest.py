@@ -32,7 +32,7 @@ def ingest(evidence: tuple[Path, ...], case: str, no_wait: bool, intake: Intake)
     """
     from hunt import helpers
 
-    helpers.prepare(evidence, intake.jobs)  # while we import the same
+    helpers.prepare(evidence, intake.jobs)  # before we import more
     from hunt import log as log_file
     from hunt.output._progress import bar
     from hunt.store import folders
