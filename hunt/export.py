@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
+import threading
 import zlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +26,7 @@ SUFFIXES = (".parquet", ".csv")
 _GROUP = 1 << 18  # rows of a row group, at most
 # Rows that are worth a row group of their own; smaller batches wait for more.
 _ROWS = 32_768
+_TOGETHER = 4  # files that are finished at the same time
 
 
 class Writer:
@@ -78,13 +82,18 @@ class Writer:
             self._part.close()
             self._part = None
 
+    def finish(self) -> None:
+        """Write what still waits: nothing more will come."""
+        self._waiting = self._waiting or ([] if self._parts else [self._columns.to_arrow()])
+        self._flush()
+        self._end_part()
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._folder:
             if kind is None:
-                self._waiting = self._waiting or ([] if self._parts else [self._columns.to_arrow()])
-                self._flush()
+                self.finish()
             self._end_part()
             if kind is None and self._parts:
                 whole = self._parts[0] if len(self._parts) == 1 else self._merged()
@@ -137,7 +146,7 @@ class _Part:
 class _ParquetPart(_Part):
     def __init__(self, path: Path, first: pa.Table) -> None:
         super().__init__(path, first)
-        import pyarrow.parquet as pq  # takes its time, while others decode
+        import pyarrow.parquet as pq
 
         # Of times, hosts, ids: those of all columns take a third of the time, and texts stand in no order that helps.
         told = [name for name in self.schema.names if name in schema.CORE]
@@ -187,6 +196,8 @@ class Export:
     def __enter__(self) -> Export:
         if self._folder:
             self._folder.mkdir(parents=True, exist_ok=True)
+        # What writes Parquet takes its time to import: now, while others decode.
+        threading.Thread(target=importlib.import_module, args=("pyarrow.parquet",), daemon=True).start()
         for kind, path in self._files.values():
             self._open(kind, path)
         return self
@@ -217,7 +228,12 @@ class Export:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.__exit__(kind, error, trace)
+        if kind is not None:
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._stack, ThreadPoolExecutor(_TOGETHER, "write") as pool:
+            for done in [pool.submit(writer.finish) for writer in self._writers.values()]:
+                done.result()
 
 
 def file_name(channel: str, event_id: int) -> str:

@@ -81,8 +81,8 @@ def _spread(units: Iterator[Segments], reading: Reading, idle: _Idle) -> Iterato
         return (_elsewhere(unit, reading) if reading.processes else None) or idle.decode(unit, reading.slack)
 
     pool = ThreadPoolExecutor(reading.jobs, "decode")
-    # One more than can run, so that none waits; not all, for their results stay in memory until they are asked for.
-    running: deque[Future[Result]] = deque(pool.submit(work, unit) for unit in islice(units, reading.jobs + 1))
+    # More than can run, so that none waits; not all, for their results stay in memory until they are asked for.
+    running: deque[Future[Result]] = deque(pool.submit(work, unit) for unit in islice(units, reading.jobs + 2))
     try:
         while running:
             result = running.popleft().result()
