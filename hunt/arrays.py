@@ -42,23 +42,15 @@ def series(array: pa.Array) -> pl.Series:
 
 
 def numbers(name: str, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> pl.Series:
-    """Numbers, or bools, null where they are not valid."""
-    return series(arrow(values, valid)).alias(name)
+    """Numbers, or bools, null where they are not valid.
 
-
-def arrow(values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> pa.Array:
-    """The same as Arrow has it; `pyarrow.array`, as `polars.Series`, imports numpy.ma, for arrays with a mask."""
-    if values.dtype == np.bool_:
-        kind, stored = pa.bool_(), _bits(values)
-    else:
-        # What is part of something larger would keep all of it in memory.
-        kind, stored = pa.from_numpy_dtype(values.dtype), pa.py_buffer(values if values.base is None else values.copy())
-    there = None if valid is None or valid.all() else _bits(valid)
-    return pa.Array.from_buffers(kind, values.size, [there, stored])
-
-
-def _bits(values: npt.NDArray[np.bool_]) -> pa.Buffer:
-    return pa.py_buffer(np.packbits(values, bitorder="little"))
+    Copied: memory that is Python's own is given back under the interpreter's lock, for which a thread of Polars may
+    wait while who holds it waits for that thread (`DataFrame.serialize` does).
+    """
+    column = pl.Series(name, values)
+    if valid is None or valid.all():
+        return column
+    return column.zip_with(pl.Series(valid), pl.Series([None], dtype=column.dtype))
 
 
 @dataclass(frozen=True, slots=True)

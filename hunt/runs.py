@@ -114,7 +114,7 @@ def lists(found: Runs) -> tuple[I64, pl.Series]:
     ]
     told = pl.DataFrame(columns).to_struct("runs")
     groups = arrays.grouped(found.key)
-    offsets = arrays.arrow(np.append(groups.firsts, found.key.size))
+    offsets = pa.array(np.append(groups.firsts, found.key.size), pa.int64())
     return groups.values, arrays.series(pa.LargeListArray.from_arrays(offsets, told.to_arrow())).alias("runs")
 
 

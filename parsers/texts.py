@@ -248,7 +248,7 @@ def series(name: str, views: Views, valid: Mask | None, buffers: Sequence[U8 | b
         return column
     # Nulls are set by Polars: were they a buffer of this array, they alone would keep all others of it, the texts', in
     # memory when the column is copied.
-    return column.zip_with(arrays.numbers("", valid), _NO_TEXT)
+    return column.zip_with(pl.Series(valid), _NO_TEXT)
 
 
 _NO_TEXT = pl.Series([None], dtype=pl.String)
