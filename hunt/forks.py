@@ -14,7 +14,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -22,6 +22,7 @@ from hunt import pulse
 
 # Of the allocator of Polars, which sees to forks itself, and of what clears up files that Polars has spilled.
 _HARMLESS = frozenset({"jemalloc_bg_thd", "polars-ooc-clea"})
+_STUCK_S = 60  # a copy that has not called `alive` by then ends: nobody may be left who would end it
 
 
 def can_fork() -> bool:
@@ -55,19 +56,22 @@ class Fork:
             os.close(asked)
             os.close(to)
             raise
-        sys.stdout.flush()
-        sys.stderr.flush()
+        # A copy that met an interrupt with the handlers of this process would live on as this process does.
+        ending = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
         gc.freeze()  # else looking for garbage there would copy all memory
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on: that there are threads
                 self.pid = os.fork()
+                if not self.pid:
+                    _live(work, asked, told)
         except OSError:
             for end in (asked, to, heard, told):
                 os.close(end)
             raise
-        if not self.pid:
-            _live(work, asked, told)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(asked)
         os.close(told)
         self.stdin, self.stdout = os.fdopen(to, "wb"), os.fdopen(heard, "rb")
@@ -100,18 +104,28 @@ class Fork:
         return self._code
 
 
+def alive() -> None:
+    """This process, which may be a copy, has shown that it can work."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(0)
+
+
 def _live(work: Callable[[IO[bytes], IO[bytes]], NoReturn], asked: int, told: int) -> NoReturn:
     """The life of a copy: nothing of what the process has open, or is asked to do at its end, is its own."""
     try:
         pulse.detach()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+        signal.alarm(_STUCK_S)
         nothing = os.open(os.devnull, os.O_RDWR)
         for standard in range(3):
             os.dup2(nothing, standard)
         # Pipes of others would not end with who has made them.
-        for before, after in pairwise((2, *sorted((asked, told)), os.sysconf("SC_OPEN_MAX"))):
-            os.closerange(before + 1, after)
+        there = [int(path.name) for path in Path("/proc/self/fd").iterdir()]  # may be numbered to a thousand million
+        for place in {*there} - {0, 1, 2, asked, told}:
+            with suppress(OSError):  # the folder itself, which is closed by now
+                os.close(place)
         work(os.fdopen(asked, "rb"), os.fdopen(told, "wb"))
     finally:
         os._exit(1)

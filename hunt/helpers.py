@@ -23,7 +23,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hunt import serving
+from hunt import pulse, serving
 from hunt.forks import Fork, can_fork
 from hunt.wire import ends, heard, say, unpacked
 
@@ -163,12 +163,14 @@ HELPERS = Helpers()
 
 def prepare(evidence: Sequence[Path], jobs: int) -> None:
     """Begin helpers if there is much to read: called before all that takes its time to import."""
-    if jobs < 2:
+    if jobs < 2 or pulse.orders().careful:  # then files are read one by one, by another process
         return
     copied = can_fork()
     if _much(evidence, WORTH_COPIED if copied else WORTH):
         if copied:
             serving.ready()  # this process needs it too, and its copies then have it
+            if not can_fork() and not _much(evidence, WORTH):  # threads of a library that are not known here
+                return
         HELPERS.begin(jobs - 1)
 
 

@@ -12,6 +12,7 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, NoReturn
 
+from hunt.forks import alive
 from hunt.wire import ends, heard, packed, say
 
 
@@ -37,6 +38,7 @@ def serve(asked: IO[bytes], told: IO[bytes], folder: str) -> NoReturn:
     ready()
     memory.keep()
     _prove()
+    alive()
     number, path = tempfile.mkstemp(prefix="evtx-hunt-decoded-", dir=folder)
     left = FileIO(number, "r+")
     try:

@@ -77,6 +77,43 @@ def test_it_can_be_ended() -> None:
     assert alone("copy = Fork(echo); copy.kill(); print(copy.wait()); copy.kill()") == "-9\n"
 
 
+def test_one_that_is_stuck_before_it_shows_that_it_works_is_not_left_behind() -> None:
+    assert (
+        alone("""
+        from hunt import forks
+        forks._STUCK_S = 1
+        print(Fork(lambda asked, told: time.sleep(600)).wait())
+
+        def works(asked, told):
+            forks.alive()
+            time.sleep(2)
+            os._exit(3)
+
+        print(Fork(works).wait())
+        """)
+        == "-14\n3\n"
+    )
+
+
+def test_an_interrupt_while_it_is_made_is_none_of_its_own() -> None:
+    assert (
+        alone("""
+        import signal
+        signal.signal(signal.SIGINT, lambda *rest: print("heard", flush=True))
+        fork = os.fork
+
+        def interrupted():
+            number = fork()
+            os.kill(os.getpid(), signal.SIGINT)
+            return number
+
+        os.fork = interrupted
+        print(Fork(echo).wait())
+        """)
+        == "heard\n-2\n"
+    )
+
+
 def test_it_has_nothing_open_of_the_process_but_what_it_is_asked_by(tmp_path: Path) -> None:
     found = alone(
         """
