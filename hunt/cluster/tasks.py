@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copyreg
 import io
 import threading
 from collections import Counter, OrderedDict
@@ -277,13 +276,3 @@ def packed(frame: pl.DataFrame) -> bytes:
 
 def unpacked(content: bytes) -> pl.DataFrame:
     return pl.read_ipc_stream(content)
-
-
-def _pickled(frame: pl.DataFrame) -> tuple[Callable[[bytes], pl.DataFrame], tuple[bytes]]:
-    return unpacked, (packed(frame),)
-
-
-# `DataFrame.serialize`, which a frame is pickled by otherwise, keeps the interpreter's lock while a thread of Polars
-# works for it; that thread may be waiting for the lock, to give back memory that texts were decoded into. Then both
-# wait for ever (seen once, in a worker with one thread).
-copyreg.pickle(pl.DataFrame, _pickled)

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import cloudpickle
-import distributed.protocol.pickle
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -195,16 +194,6 @@ def test_no_worker_waits_while_others_hunt_in_a_last_part(running: int) -> None:
 
 
 # Tasks.
-
-
-def test_frames_travel_without_what_keeps_the_lock_of_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
-    def serialize(*given: object) -> None:
-        raise AssertionError("keeps the lock while threads of Polars may wait for it")
-
-    monkeypatch.setattr(pl.DataFrame, "serialize", serialize)
-    facts = Facts()
-    for dumps in (pickle.dumps, cloudpickle.dumps, distributed.protocol.pickle.dumps):
-        assert pickle.loads(dumps(facts)).census.equals(facts.census)
 
 
 FEW = Wants({(SYSMON.lower(), event_id): frozenset({"Image"}) for event_id in (1, 3)})
