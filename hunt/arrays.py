@@ -41,13 +41,8 @@ def series(array: pa.Array) -> pl.Series:
     return pl.Series(_Exported(array))
 
 
-def numbers(name: str, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> pl.Series:
-    """Numbers, or bools, null where they are not valid.
-
-    Copied: memory that is Python's own is given back under the interpreter's lock, for which a thread of Polars may
-    wait while who holds it waits for that thread (`DataFrame.serialize` does).
-    """
-    column = pl.Series(name, values)
+def masked(column: pl.Series, valid: npt.NDArray[np.bool_] | None) -> pl.Series:
+    """A column, null where it is not valid; None: all of it is."""
     if valid is None or valid.all():
         return column
     return column.zip_with(pl.Series(valid), pl.Series([None], dtype=column.dtype))

@@ -243,15 +243,9 @@ def series(name: str, views: Views, valid: Mask | None, buffers: Sequence[U8 | b
     array = pa.Array.from_buffers(
         pa.string_view(), len(views), [None, pa.py_buffer(np.ascontiguousarray(views)), *shared]
     )
-    column = arrays.series(array).alias(name)
-    if valid is None or valid.all():
-        return column
     # Nulls are set by Polars: were they a buffer of this array, they alone would keep all others of it, the texts', in
     # memory when the column is copied.
-    return column.zip_with(pl.Series(valid), _NO_TEXT)
-
-
-_NO_TEXT = pl.Series([None], dtype=pl.String)
+    return arrays.masked(arrays.series(array).alias(name), valid)
 
 
 def distinct(data: U8, at: I64, size: I64) -> tuple[I64, I64]:
