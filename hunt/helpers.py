@@ -165,12 +165,9 @@ def prepare(evidence: Sequence[Path], jobs: int) -> None:
     """Begin helpers if there is much to read: called before all that takes its time to import."""
     if jobs < 2 or pulse.orders().careful:  # then files are read one by one, by another process
         return
-    copied = can_fork()
-    if _much(evidence, WORTH_COPIED if copied else WORTH):
-        if copied:
-            serving.ready()  # this process needs it too, and its copies then have it
-            if not can_fork() and not _much(evidence, WORTH):  # threads of a library that are not known here
-                return
+    if can_fork() and _much(evidence, WORTH_COPIED):
+        serving.ready()  # this process needs it too, and its copies then have it; or there are threads from then on
+    if _much(evidence, WORTH_COPIED if can_fork() else WORTH):
         HELPERS.begin(jobs - 1)
 
 
