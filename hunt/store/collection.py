@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeGuard
@@ -68,7 +69,8 @@ def _unread(store: Store) -> Sequence[Problem]:
 
 
 def _is_stored(parser: Parser) -> TypeGuard[Stored]:
-    return hasattr(parser, "store")  # without importing what few runs need
+    module = sys.modules.get("hunt.store.parser")  # few runs need it: where it was not imported, there is none
+    return module is not None and isinstance(parser, module.Stored)
 
 
 def together(parser: Parser) -> object:
