@@ -196,8 +196,9 @@ class Export:
     def __enter__(self) -> Export:
         if self._folder:
             self._folder.mkdir(parents=True, exist_ok=True)
-        # What writes Parquet takes its time to import: now, while others decode.
-        threading.Thread(target=importlib.import_module, args=("pyarrow.parquet",), daemon=True).start()
+        if self._folder or any(path.suffix.lower() != ".csv" for _, path in self._files.values()):
+            # What writes Parquet takes its time to import: now, while others decode.
+            threading.Thread(target=importlib.import_module, args=("pyarrow.parquet",), daemon=True).start()
         for kind, path in self._files.values():
             self._open(kind, path)
         return self
