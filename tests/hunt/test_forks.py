@@ -237,7 +237,6 @@ def test_one_that_can_t_work_is_not_waited_for(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux")
 def test_hunt_frame_writes_the_same_with_and_without_one(tmp_path: Path) -> None:
     program = """
         import pathlib

@@ -181,7 +181,7 @@ def test_no_two_members_have_one_source(tmp_path: Path) -> None:
 
 
 HOSTILE = [
-    "../../../tmp/escaped",
+    "../../../escaped",
     "/etc/escaped",
     "C:\\escaped",
     "\\\\host\\share\\x",
