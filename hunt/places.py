@@ -128,11 +128,23 @@ def _flat(frame: pl.DataFrame, several: Several, order: Rows) -> tuple[pl.DataFr
 
 def _lists(places: pl.DataFrame, counts: npt.NDArray[Any]) -> pl.Series:
     """SOURCES of rows that stand in so many places each, one row after the other."""
+    places = places.with_columns(_own(places["path"]))
     ends = np.concatenate([[0], np.cumsum(counts)])
     lists = pa.LargeListArray.from_arrays(
         pa.array(ends, pa.int64()), places.to_struct().to_arrow(compat_level=_AS_IT_IS)
     )
     return series(lists).cast(SOURCES).alias("sources")
+
+
+def _own(paths: pl.Series) -> pl.Series:
+    """Paths whose letters are nowhere else: an Arrow array, places and all, is kept while letters of it are used.
+
+    Places that are collapsed again and again would keep all that they were before.
+    """
+    names = pl.Series(paths.name, paths.unique().to_list(), pl.String)
+    if len(names) < 2:
+        return names.new_from_index(0, len(paths)) if len(names) else names
+    return names.gather(paths.replace_strict(names, pl.int_range(len(names), dtype=pl.UInt32, eager=True)))
 
 
 def _follow(places: pl.DataFrame, counts: Rows, first: Rows, recovered: pl.Series) -> bool:

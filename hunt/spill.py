@@ -200,7 +200,9 @@ def _united(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
     for alike in _alike(frames):
         whole = pl.concat(alike, how="diagonal")
         alike.clear()
-        united.append(collapsed(whole))
+        once = collapsed(whole)
+        # The letters of copies that fell are kept by those of other rows.
+        united.append(schema.compact(once) if once.height < whole.height else once)
     frames.clear()
     return united
 

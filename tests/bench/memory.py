@@ -171,6 +171,7 @@ def main() -> None:
     given = asked.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as made:
         work = given.work or Path(made)
+        work.mkdir(parents=True, exist_ok=True)
         log = given.log or work / f"busy-{given.size}-{given.hosts}.evtx"
         if not log.exists():
             archive(log, given.size, given.hosts)

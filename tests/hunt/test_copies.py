@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hunt import copies, duplicates
+from hunt import copies, duplicates, memory
 from hunt.places import SOURCES
 from tests.helpers import OUTLOOK, batch, event, start
 
@@ -73,3 +74,21 @@ def test_hashes_that_collide_make_no_copies(monkeypatch: pytest.MonkeyPatch) -> 
     same = {"record_id": "1", "record_number": "1", "ProcessGuid": None}
     rows = [start(OUTLOOK, **same, offset=str(n), CommandLine=str(n // 2)) for n in range(6)]
     assert copies.collapsed(one(*rows))["sources"].list.len().to_list() == [2, 2, 2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process holds for itself")
+def test_copies_of_copies_keep_nothing_of_what_they_were_before() -> None:
+    row = start(OUTLOOK, record_id="1", record_number="1", source="folder/with-a-name/Sysmon.evtx")
+    one_row = one(row | {"offset": "0"})
+    places, rounds = 30_000, 24
+    more = pl.concat([one_row] * places)
+    told = one_row.with_columns(pl.lit(None, SOURCES).alias("sources"))
+    sizes = []
+    for number in range(rounds):
+        offsets = pl.int_range(places * number + 1, places * (number + 1) + 1, dtype=pl.UInt64)
+        told = copies.collapsed(pl.concat([told, more.with_columns(offset=offsets)], how="diagonal"))
+        memory.give_back()
+        sizes.append(memory.own())
+    assert told["sources"].list.len().to_list() == [places * rounds + 1]
+    # A place takes 24 bytes: 16 MiB in the end, and 200 if each round kept the one before.
+    assert sizes[-1] - sizes[2] < 100 << 20
