@@ -166,7 +166,7 @@ def matches(hunt: Hunt, found: pl.DataFrame) -> pl.DataFrame:
         ),
         _named(found).alias("events"),
     )
-    complete = complete.with_columns(pl.col("reason").fill_null(hunt.title))
+    complete = _told_apart(complete.with_columns(pl.col("reason").fill_null(hunt.title)))
     if hunt.said:
         said_too = pl.lit(list(hunt.said), TEXTS)
         complete = complete.with_columns(pl.concat_list(pl.col("evidence").fill_null([]), said_too))
@@ -192,6 +192,24 @@ def finding_id(query: str, events: Iterable[Mapping[str, object]]) -> str:
         for e in events
     )
     return hashlib.sha256("\n".join((query, *lines)).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _told_apart(found: pl.DataFrame) -> pl.DataFrame:
+    """Findings whose events have the same names, as in exports without record ids, get ids of their own but for the
+    first. Their order is that of what they say, not of where they lay."""
+    if not found["finding_id"].is_duplicated().any():
+        return found
+    lists = [c for c, dtype in COLUMNS.items() if isinstance(dtype, pl.List)]
+    said = found.select(
+        pl.exclude("finding_id", "sources", "events", *lists), pl.col(lists).exclude("sources").list.join("\n")
+    )
+    order = said.with_columns(found["finding_id"]).with_row_index("_row").sort(*said.columns, nulls_last=True)
+    nth = order.select("_row", n=pl.int_range(pl.len()).over("finding_id")).sort("_row")["n"]
+    ids = [
+        own if not n else hashlib.sha256(f"{own}\t{n}".encode()).hexdigest()[:16]
+        for own, n in zip(found["finding_id"].to_list(), nth.to_list(), strict=True)
+    ]
+    return found.with_columns(pl.Series("finding_id", ids, pl.String))
 
 
 LOCATED: Mapping[str, pl.DataType] = {**EVENT_COLUMNS, "recovered": pl.Boolean()}

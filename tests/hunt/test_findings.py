@@ -117,6 +117,22 @@ def test_the_finding_id_does_not_depend_on_where_the_evidence_lay_or_how_its_hos
     assert int(ids[0], 16) >= 0
 
 
+def test_findings_of_events_that_nothing_names_apart_have_ids_of_their_own_wherever_they_lay() -> None:
+    def ids(first: int, second: int) -> dict[str, str]:
+        rows = [
+            row | {"record_id": None, "record_number": None, "source": f"{place}.evtx"}
+            for place, command in ((first, "one"), (second, "two"))
+            for row in pair(CommandLine=command, ProcessId="47" if command == "one" else "48")
+        ]
+        found, _ = gather(case(*rows), [HUNT])
+        return dict(zip(found["target_command_line"], found["finding_id"], strict=True))
+
+    told = ids(1, 2)
+    assert sorted(told) == ["one", "two"]
+    assert len(set(told.values())) == 2
+    assert told == ids(2, 1)
+
+
 def test_the_finding_id_of_a_known_pair_never_changes() -> None:
     """Ids stand in reports and tickets: a new version must give old findings their old ids."""
     parent = start(POWERSHELL, record_id="10")
