@@ -202,7 +202,9 @@ class Held:
     def _picked(self, read: Any, share: Share, wants: Wants | None) -> Any:
         said = [share.rest, sorted(share.keys), None if wants is None else told(wants)]
         key = f"pick-{hashed(said)}-{read.key}"
-        return self.workers.client.submit(tasks.picked_of, read, share, wants, self.workers.versions, key=key)
+        # Before all work on parts: who waits for what another worker has picked must not wait for its work as well.
+        versions = self.workers.versions
+        return self.workers.client.submit(tasks.picked_of, read, share, wants, versions, key=key, priority=1)
 
     def _work(self, part: Part, content: bytes, key: str) -> Any:
         if self._agreed is None:

@@ -13,7 +13,7 @@ from hunt.store.parser import Stored
 
 SMALLEST, LARGEST = 32 << 20, 256 << 20  # bytes of a lot, but for files that can't be cut
 _STORED = 512 << 20  # of logs in a case: what was decoded together is read together
-_EACH = 4  # lots for each task that runs at a time, so that all end at about the same time
+_EACH = 8  # lots for each task that runs at a time, so that all end at about the same time
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ def test_a_lot_is_named_by_all_that_its_reading_depends_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("total", "running", "size"), [(0, 2, lots.SMALLEST), (8 << 30, 2, lots.LARGEST), (1 << 30, 4, 64 << 20)]
+    ("total", "running", "size"), [(0, 2, lots.SMALLEST), (8 << 30, 2, lots.LARGEST), (1 << 30, 2, 64 << 20)]
 )
 def test_there_are_lots_for_all_and_none_is_too_large(total: int, running: int, size: int) -> None:
     assert lots.size_of_lots(total, running) == size
@@ -274,6 +274,19 @@ def test_a_part_is_named_by_all_that_hunts_on_it_depend_on() -> None:
     names = [name_of(Agreed()), name_of(loaded("true")), name_of(loaded("false")), name_of(Agreed(), "WS02")]
     assert len({*names}) == 4
     assert name_of(loaded("true")) == name_of(loaded("true"))
+
+
+def test_events_are_picked_before_any_worker_is_busy_with_a_part() -> None:
+    """Else a worker that has nothing more to do waits for what another one will pick after its own part."""
+    order: dict[Any, int] = {}
+    workers: Any = some(2, 8 << 30)
+    workers.client = SimpleNamespace(submit=lambda task, *_, key, priority=0: order.update({task: priority}))
+    hosts = {f"ws{number}": 10 for number in range(8)}
+    asked: Any = SimpleNamespace(needs=(), settings=Settings())
+    read: Any = SimpleNamespace(key="read-1", status="finished")
+    held = parts_of(workers, Lots([read], [hosts], {}, [], pytest.fail), asked, Events(()), Agreed())
+    held._work(held.parts[1], b"", "work-1")
+    assert order[tasks.picked_of] > order[tasks.work_on]
 
 
 class Future:
