@@ -2,9 +2,9 @@
 time; two threads decode a tenth faster than one, two processes nearly twice as fast.
 
 A helper is asked by its standard input to call a function of a parser, and leaves what that gives in a file, with few
-words by its standard output on what lies there. It is a convenience: if it goes wrong, the work is done here. Nothing
-heavy is imported here before it is used: what can't be forked (`forks`) is begun first of all, and imports while this
-process does.
+words by its standard output on what lies there; it is asked for the next before it has answered, so that it never
+waits. It is a convenience: if it goes wrong, the work is done here. Nothing heavy is imported here before it is used:
+what can't be forked (`forks`) is begun first of all, and imports while this process does.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -42,7 +42,7 @@ _PROGRAM = (
 
 
 class Helper:
-    """A process. Used by one thread at a time; any may end it."""
+    """A process. Asked by several threads, it answers one after the other; any may end it."""
 
     def __init__(self) -> None:
         """Raises OSError if none can be begun."""
@@ -50,29 +50,74 @@ class Helper:
         self._process = Fork(partial(serving.serve, folder=folder)) if can_fork() else _started(folder)
         assert self._process.stdin and self._process.stdout
         self._to, self._from = self._process.stdin, self._process.stdout
-        self._used = threading.Lock()
-        self._left: FileIO | None = None  # the file where it leaves results
-        self._path = Path()  # of that one
+        self.lanes = [Lane(self, number) for number in range(serving.LANES)]
+        self._asking = threading.Lock()
+        self._turn = threading.Condition()
+        self._asked = self._answered = 0
 
     def ready(self) -> bool:
         """Wait until it has all that it needs; whether it has."""
-        with self._used:
+        with ExitStack() as stack:
+            for lane in self.lanes:
+                stack.enter_context(lane.used)
             try:
-                self._path = Path(os.fsdecode(heard(self._from)))
-                self._left = FileIO(self._path, "r")
+                for lane in self.lanes:
+                    lane.open(Path(os.fsdecode(heard(self._from))))
             except (OSError, EOFError):
                 return False
             return True
 
+    def ask(self, words: bytes) -> bytes:
+        """What it answers. Raises whatever went wrong."""
+        with self._asking:
+            say(self._to, words)
+            turn, self._asked = self._asked, self._asked + 1
+        with self._turn:
+            self._turn.wait_for(lambda: self._answered == turn)
+        try:
+            return heard(self._from)
+        finally:
+            with self._turn:
+                self._answered += 1
+                self._turn.notify_all()
+
+    def end(self) -> None:
+        """Whatever it may be doing."""
+        with suppress(OSError):
+            self._process.kill()
+        self._process.wait()
+        for lane in self.lanes:
+            lane.close()  # who waited for it has met its end
+        for stream in (self._to, self._from):
+            with suppress(OSError):
+                stream.close()
+
+
+class Lane:
+    """A place for a unit that a helper is asked for: while it decodes one, the next already waits in another lane, and
+    what it made of the last is taken. Used by one thread at a time."""
+
+    def __init__(self, helper: Helper, number: int) -> None:
+        self.helper = helper
+        self.used = threading.Lock()
+        self._number = number
+        self._left: FileIO | None = None  # the file where results are left
+        self._path = Path()  # of that one
+
+    def open(self, path: Path) -> None:
+        """Raises OSError."""
+        self._path = path
+        self._left = FileIO(path, "r")
+
     def do(self, work: Callable[..., Result], *given: Any, take: Take) -> Result:
         """What `work`, a function of a module, gives. Raises whatever went wrong: the helper is of no use then."""
-        with self._used:
-            say(self._to, pickle.dumps((work, given)))
-            told, sizes = pickle.loads(heard(self._from))  # noqa: S301 - written by ourselves, a moment ago
+        with self.used:
+            answer = self.helper.ask(pickle.dumps((self._number, work, given)))
+            told, sizes = pickle.loads(answer)  # noqa: S301 - written by ourselves, a moment ago
             return unpacked(told, self._held(sizes, take))
 
     def _held(self, sizes: Sequence[int], take: Take) -> list[memoryview]:
-        """The buffers that it has left, in memory of this process: the next ones will lie where they lay."""
+        """The buffers that were left, in memory of this process: the next ones will lie where they lay."""
         ending = list(ends(sizes))
         held = take(ending[-1] if ending else 0)
         assert self._left
@@ -85,17 +130,12 @@ class Helper:
             got += more
         return [held[end - size : end] for end, size in zip(ending, sizes, strict=True)]
 
-    def end(self) -> None:
-        """Whatever it may be doing."""
-        with suppress(OSError):
-            self._process.kill()
-        self._process.wait()
-        with self._used:  # who waited for it has met its end
-            for stream in (self._to, self._from, self._left):
-                if stream:
-                    with suppress(OSError):
-                        stream.close()
+    def close(self) -> None:
+        """Once nobody uses it: the helper is gone."""
+        with self.used:
             if self._left:
+                with suppress(OSError):
+                    self._left.close()
                 self._path.unlink(missing_ok=True)
 
 
@@ -111,14 +151,15 @@ class Helpers:
     """All helpers of this process: those that are still importing, those that work, and those that wait."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._free = threading.Condition()
         self._begun: list[Helper] = []
-        self._idle: deque[Helper] = deque()
+        self._idle: list[Lane] = []
+        self._here = 0  # units that this process decodes
 
     def begin(self, count: int) -> None:
         """See to it that there are so many, soon. Does not wait for them, nor complain if there can't be any."""
         begun: list[Helper] = []
-        with self._lock:
+        with self._free:
             for _ in range(min(count, _MOST) - len(self._begun)):
                 with suppress(OSError):
                     begun.append(Helper())
@@ -128,32 +169,66 @@ class Helpers:
 
     def _welcome(self, helper: Helper) -> None:
         if helper.ready():
-            self.give(helper)
+            for lane in helper.lanes:
+                self.give(lane)
         else:
             self.drop(helper)
 
-    def take(self) -> Helper | None:
-        """One that waits for work, if there is any."""
-        with self._lock:
-            return self._idle.popleft() if self._idle else None
+    def lanes(self) -> int:
+        """Of all that were begun."""
+        with self._free:
+            return sum(len(helper.lanes) for helper in self._begun)
 
-    def give(self, helper: Helper) -> None:
-        with self._lock:
-            if helper in self._begun:
-                self._idle.append(helper)
+    def place(self, jobs: int) -> Lane | None:
+        """Where the next unit is decoded, of `jobs` at a time: there; or None: here, by who asks, who then has to say
+        that it is `done`. Waits until either can be."""
+        with self._free:
+            while True:
+                lane = self.take()
+                if lane:
+                    return lane
+                if self._here < max(1, jobs - len(self._begun)):  # threads would wait for each other
+                    self._here += 1
+                    return None
+                self._free.wait()
+
+    def done(self) -> None:
+        """A unit was decoded here."""
+        with self._free:
+            self._here -= 1
+            self._free.notify_all()
+
+    def take(self) -> Lane | None:
+        """One that waits for work, if there is any: of a helper that has as little to do as possible."""
+        with self._free:
+            if not self._idle:
+                return None
+            idle = Counter(lane.helper for lane in self._idle)
+            lane = max(self._idle, key=lambda lane: idle[lane.helper])
+            self._idle.remove(lane)
+            return lane
+
+    def give(self, lane: Lane) -> None:
+        with self._free:
+            if lane.helper in self._begun:
+                self._idle.append(lane)
+                self._free.notify_all()
 
     def drop(self, helper: Helper) -> None:
-        with self._lock:
+        with self._free:
             if helper not in self._begun:
                 return
             self._begun.remove(helper)
+            self._idle = [lane for lane in self._idle if lane.helper is not helper]
+            self._free.notify_all()
         helper.end()
 
     def end(self) -> None:
         """All of them."""
-        with self._lock:
+        with self._free:
             ended, self._begun = self._begun, []
             self._idle.clear()
+            self._free.notify_all()
         for helper in ended:
             helper.end()
 

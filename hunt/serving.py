@@ -15,6 +15,8 @@ from typing import IO, NoReturn
 from hunt.forks import alive
 from hunt.wire import ends, heard, packed, say
 
+LANES = 2  # units that a helper is asked for at the same time: each has a file for what is made of it
+
 
 def ready() -> None:
     """Import what helpers need."""
@@ -39,12 +41,14 @@ def serve(asked: IO[bytes], told: IO[bytes], folder: str) -> NoReturn:
     memory.keep()
     _prove()
     alive()
-    number, path = tempfile.mkstemp(prefix="evtx-hunt-decoded-", dir=folder)
-    left = FileIO(number, "r+")
+    files = [tempfile.mkstemp(prefix="evtx-hunt-decoded-", dir=folder) for _ in range(LANES)]
+    lanes = [FileIO(number, "r+") for number, _ in files]
     try:
-        say(told, os.fsencode(path))
+        for _, path in files:
+            say(told, os.fsencode(path))
         while True:
-            work, given = pickle.loads(heard(asked))  # noqa: S301 - from the process that has begun us
+            lane, work, given = pickle.loads(heard(asked))  # noqa: S301 - from the process that has begun us
+            left = lanes[lane]
             buffers: list[memoryview] = []
             content = packed(work(*given), buffers)
             for end, buffer in zip(ends([b.nbytes for b in buffers]), buffers, strict=True):
@@ -54,9 +58,10 @@ def serve(asked: IO[bytes], told: IO[bytes], folder: str) -> NoReturn:
                     done += left.write(buffer[done:]) or 0
             say(told, pickle.dumps((content, [buffer.nbytes for buffer in buffers])))
     except (EOFError, OSError):  # nobody asks any more, or wants to know
-        with suppress(OSError):
-            left.close()
-            Path(path).unlink(missing_ok=True)
+        for left, (_, path) in zip(lanes, files, strict=True):
+            with suppress(OSError):
+                left.close()
+                Path(path).unlink(missing_ok=True)
     os._exit(0)  # nothing is open
 
 

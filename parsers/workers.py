@@ -12,7 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
-from hunt.helpers import HELPERS
+from hunt import serving
+from hunt.helpers import HELPERS, Lane
 from hunt.model import Reading, Wants
 
 from .decode import Decoder
@@ -78,11 +79,20 @@ _kept = _Kept()
 
 def _spread(units: Iterator[Segments], reading: Reading, idle: _Idle) -> Iterator[Result]:
     def work(unit: Segments) -> Result:
-        return (_elsewhere(unit, reading) if reading.processes else None) or idle.decode(unit, reading.slack)
+        if not reading.processes:
+            return idle.decode(unit, reading.slack)
+        lane = HELPERS.place(reading.jobs)
+        if lane:
+            return _elsewhere(lane, unit, reading) or idle.decode(unit, reading.slack)
+        try:
+            return idle.decode(unit, reading.slack)
+        finally:
+            HELPERS.done()
 
-    pool = ThreadPoolExecutor(reading.jobs, "decode")
+    threads = reading.jobs + (HELPERS.lanes() // serving.LANES if reading.processes else 0)
+    pool = ThreadPoolExecutor(threads, "decode")
     # More than can run, so that none waits; not all, for their results stay in memory until they are asked for.
-    running: deque[Future[Result]] = deque(pool.submit(work, unit) for unit in islice(units, reading.jobs + 2))
+    running: deque[Future[Result]] = deque(pool.submit(work, unit) for unit in islice(units, threads + 2))
     try:
         while running:
             result = running.popleft().result()
@@ -94,17 +104,14 @@ def _spread(units: Iterator[Segments], reading: Reading, idle: _Idle) -> Iterato
             HELPERS.end()
 
 
-def _elsewhere(unit: Segments, reading: Reading) -> Result | None:
-    """What a helper that is free makes of a unit; None: there is none, or it has failed."""
-    helper = HELPERS.take()
-    if helper is None:
-        return None
+def _elsewhere(lane: Lane, unit: Segments, reading: Reading) -> Result | None:
+    """What a helper makes of a unit; None: it has failed."""
     try:
-        result = helper.do(_decoded, unit, replace(reading, jobs=1, processes=False, more=True), take=_take)
+        result = lane.do(_decoded, unit, replace(reading, jobs=1, processes=False, more=True), take=_take)
     except Exception:  # whatever it is: if it is the evidence's fault, it is met again here
-        HELPERS.drop(helper)
+        HELPERS.drop(lane.helper)
         return None
-    HELPERS.give(helper)
+    HELPERS.give(lane)
     return result
 
 

@@ -199,8 +199,8 @@ def test_a_copy_decodes_what_the_process_would(tmp_path: Path) -> None:
             HELPERS.give(first), HELPERS.give(second)
             files = [evidence(path) for path in logs(pathlib.Path(sys.argv[1]))]
             helpers.WORTH = 0
-            done, do = [], helpers.Helper.do
-            helpers.Helper.do = lambda self, *work, **named: (done.append(self), do(self, *work, **named))[1]
+            done, do = [], helpers.Lane.do
+            helpers.Lane.do = lambda self, *work, **named: (done.append(self), do(self, *work, **named))[1]
             there = gather(PARSER, files, Reading(jobs=2, processes=True))
             here = gather(PARSER, files, Reading(jobs=2))
             print([type(process).__name__ for process in begun], bool(done), same(here, there))

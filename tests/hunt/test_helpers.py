@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from io import FileIO
@@ -16,8 +17,8 @@ from typing import Any
 import pytest
 
 from hunt import helpers
-from hunt.helpers import Helper, Helpers
-from hunt.model import ALL_COLUMNS, SYSMON, Reading, Wants
+from hunt.helpers import Helper, Helpers, Lane
+from hunt.model import ALL_COLUMNS, SYSMON, Problem, Reading, Wants
 from hunt.parsers import workers
 from hunt.parsers.evtx import PARSER
 from tests.helpers import Result, differences, evidence, gather
@@ -41,14 +42,14 @@ def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[Helpers]:
 def used(monkeypatch: pytest.MonkeyPatch) -> list[Helper]:
     """Who has decoded units, one entry each."""
     found: list[Helper] = []
-    do = Helper.do
+    do = Lane.do
 
-    def noted(self: Helper, *work: Any, **named: Any) -> Any:
+    def noted(self: Lane, *work: Any, **named: Any) -> Any:
         result = do(self, *work, **named)
-        found.append(self)
+        found.append(self.helper)
         return result
 
-    monkeypatch.setattr(Helper, "do", noted)
+    monkeypatch.setattr(Lane, "do", noted)
     return found
 
 
@@ -67,13 +68,13 @@ def logs(folder: Path) -> list[Path]:
     return paths
 
 
-def waiting(others: Helpers) -> Helper:
-    """One that has imported all it needs."""
+def waiting(others: Helpers) -> Lane:
+    """Of one that has imported all it needs."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        helper = others.take()
-        if helper:
-            return helper
+        lane = others.take()
+        if lane:
+            return lane
         time.sleep(0.02)
     raise AssertionError("no helper is ready")
 
@@ -105,9 +106,9 @@ def test_what_helpers_decode_is_what_is_decoded_here(
 def test_a_helper_that_dies_costs_no_record(tmp_path: Path, others: Helpers) -> None:
     files = [evidence(path) for path in logs(tmp_path)]
     others.begin(1)
-    helper = waiting(others)
-    helper._process.kill()
-    others.give(helper)
+    lane = waiting(others)
+    lane.helper._process.kill()
+    others.give(lane)
     there = gather(PARSER, files, Reading(jobs=2, processes=True))
     assert same(gather(PARSER, files, Reading(jobs=2)), there)
     assert others.take() is None
@@ -116,12 +117,59 @@ def test_a_helper_that_dies_costs_no_record(tmp_path: Path, others: Helpers) -> 
 def test_a_helper_that_says_nonsense_costs_no_record(tmp_path: Path, others: Helpers) -> None:
     files = [evidence(path) for path in logs(tmp_path)]
     others.begin(1)
-    helper = waiting(others)
-    assert helper._left
-    helper._left.close()
-    helper._left = FileIO(os.devnull, "r")  # there is nothing of what it leaves
-    others.give(helper)
+    lane = waiting(others)
+    assert lane._left
+    lane._left.close()
+    lane._left = FileIO(os.devnull, "r")  # there is nothing of what it leaves
+    others.give(lane)
     assert same(gather(PARSER, files, Reading(jobs=2)), gather(PARSER, files, Reading(jobs=2, processes=True)))
+
+
+def test_a_helper_is_asked_for_the_next_before_it_has_answered(others: Helpers) -> None:
+    others.begin(1)
+    first = waiting(others)
+    second = waiting(others)
+    assert first.helper is second.helper and first is not second
+    assert others.take() is None
+    told: list[str] = []
+
+    def ask(lane: Lane, what: str) -> None:
+        lane.do(_told, what, take=lambda size: memoryview(bytearray(size)))
+        told.append(what)
+
+    threads = [threading.Thread(target=ask, args=(lane, what)) for lane, what in ((first, "one"), (second, "two"))]
+    first.helper._turn.acquire()  # nobody hears an answer
+    for number, thread in enumerate(threads):
+        thread.start()
+        until = time.monotonic() + 30
+        while first.helper._asked <= number:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    assert told == []
+    first.helper._turn.release()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(told) == ["one", "two"]
+
+
+def _told(what: str) -> list[Problem]:
+    return [Problem(what, "file", what)]
+
+
+def test_no_more_is_decoded_here_than_helpers_leave(others: Helpers) -> None:
+    others.begin(1)
+    lanes = [waiting(others), waiting(others)]
+    assert others.place(jobs=2) is None  # here
+    waits = threading.Thread(target=others.place, args=(2,), daemon=True)
+    waits.start()
+    waits.join(0.2)
+    assert waits.is_alive()
+    others.done()
+    waits.join(30)
+    assert not waits.is_alive()
+    others.done()
+    others.drop(lanes[0].helper)
+    assert [others.place(jobs=2), others.place(jobs=2)] == [None, None]
 
 
 def test_helpers_that_can_t_be_begun_are_done_without(
@@ -179,12 +227,12 @@ def _lives(number: int) -> bool:
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_an_interrupt_is_for_the_process_that_was_started(tmp_path: Path, others: Helpers, used: list[Helper]) -> None:
     others.begin(1)
-    helper = waiting(others)
-    helper._process.send_signal(signal.SIGINT)
-    others.give(helper)
+    lane = waiting(others)
+    lane.helper._process.send_signal(signal.SIGINT)
+    others.give(lane)
     files = [evidence(path) for path in logs(tmp_path)]
     gather(PARSER, files, Reading(jobs=2, processes=True))
-    assert used == [helper] * len(used)
+    assert used == [lane.helper] * len(used)
     assert used
 
 
