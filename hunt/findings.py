@@ -191,7 +191,11 @@ def finding_id(query: str, events: Iterable[Mapping[str, object]]) -> str:
         + (f"\t{e['id']}" if e.get("id") is not None else "")
         for e in events
     )
-    return hashlib.sha256("\n".join((query, *lines)).encode("utf-8", "replace")).hexdigest()[:16]
+    return _digits("\n".join((query, *lines)))
+
+
+def _digits(said: str) -> str:
+    return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _told_apart(found: pl.DataFrame) -> pl.DataFrame:
@@ -199,16 +203,11 @@ def _told_apart(found: pl.DataFrame) -> pl.DataFrame:
     first. Their order is that of what they say, not of where they lay."""
     if not found["finding_id"].is_duplicated().any():
         return found
-    lists = [c for c, dtype in COLUMNS.items() if isinstance(dtype, pl.List)]
-    said = found.select(
-        pl.exclude("finding_id", "sources", "events", *lists), pl.col(lists).exclude("sources").list.join("\n")
-    )
+    lists = [c for c, dtype in COLUMNS.items() if isinstance(dtype, pl.List) and c != "sources"]
+    said = found.select(pl.exclude("finding_id", "sources", "events", *lists), pl.col(lists).list.join("\n"))
     order = said.with_columns(found["finding_id"]).with_row_index("_row").sort(*said.columns, nulls_last=True)
     nth = order.select("_row", n=pl.int_range(pl.len()).over("finding_id")).sort("_row")["n"]
-    ids = [
-        own if not n else hashlib.sha256(f"{own}\t{n}".encode()).hexdigest()[:16]
-        for own, n in zip(found["finding_id"].to_list(), nth.to_list(), strict=True)
-    ]
+    ids = [_digits(f"{own}\t{n}") if n else own for own, n in zip(found["finding_id"], nth, strict=True)]
     return found.with_columns(pl.Series("finding_id", ids, pl.String))
 
 

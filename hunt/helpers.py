@@ -174,10 +174,13 @@ class Helpers:
         else:
             self.drop(helper)
 
-    def lanes(self) -> int:
-        """Of all that were begun."""
+    def places(self, jobs: int) -> int:
+        """Where units can be decoded, `jobs` of them at a time: for each a thread can wait."""
         with self._free:
-            return sum(len(helper.lanes) for helper in self._begun)
+            return self._most_here(jobs) + sum(len(helper.lanes) for helper in self._begun)
+
+    def _most_here(self, jobs: int) -> int:
+        return max(1, jobs - len(self._begun))  # threads would wait for each other
 
     def place(self, jobs: int) -> Lane | None:
         """Where the next unit is decoded, of `jobs` at a time: there; or None: here, by who asks, who then has to say
@@ -187,7 +190,7 @@ class Helpers:
                 lane = self.take()
                 if lane:
                     return lane
-                if self._here < max(1, jobs - len(self._begun)):  # threads would wait for each other
+                if self._here < self._most_here(jobs):
                     self._here += 1
                     return None
                 self._free.wait()

@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
-from hunt import serving
 from hunt.helpers import HELPERS, Lane
 from hunt.model import Reading, Wants
 
@@ -89,7 +88,7 @@ def _spread(units: Iterator[Segments], reading: Reading, idle: _Idle) -> Iterato
         finally:
             HELPERS.done()
 
-    threads = reading.jobs + (HELPERS.lanes() // serving.LANES if reading.processes else 0)
+    threads = HELPERS.places(reading.jobs) if reading.processes else reading.jobs
     pool = ThreadPoolExecutor(threads, "decode")
     # More than can run, so that none waits; not all, for their results stay in memory until they are asked for.
     running: deque[Future[Result]] = deque(pool.submit(work, unit) for unit in islice(units, threads + 2))

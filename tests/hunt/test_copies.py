@@ -76,7 +76,7 @@ def test_hashes_that_collide_make_no_copies(monkeypatch: pytest.MonkeyPatch) -> 
     assert copies.collapsed(one(*rows))["sources"].list.len().to_list() == [2, 2, 2]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="what a process holds for itself")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory that was freed need not go back to the system")
 def test_copies_of_copies_keep_nothing_of_what_they_were_before() -> None:
     row = start(OUTLOOK, record_id="1", record_number="1", source="folder/with-a-name/Sysmon.evtx")
     one_row = one(row | {"offset": "0"})
