@@ -135,9 +135,12 @@ def references(found: pl.DataFrame) -> pl.DataFrame:
 
 def in_order(found: pl.DataFrame, events: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Findings and their events, sorted and so the same on every run."""
+    place = pl.col("sources").list.first().struct
+    # Exports number no records: their events of one moment stand by host and place.
+    by = ("finding_id", "step", "time", "channel", "record_id", "host", "event_id", place["path"], place["offset"])
     return (
         found.sort("start", "end", "host", "query", "finding_id", maintain_order=True),
-        events.sort("finding_id", "step", "time", "channel", "record_id", maintain_order=True),
+        events.sort(*by, maintain_order=True),
     )
 
 
@@ -198,17 +201,30 @@ def _digits(said: str) -> str:
     return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16]
 
 
+# What a finding says of its own events, whatever else the evidence holds: no judgement of them, no place.
+_OWN = (
+    "host", "user", "process_guid", "pid", "image", "command_line", "target_process_guid", "target_pid", "target_image",
+    "target_command_line", "actor", "object", "action",
+)  # fmt: skip
+
+
 def _told_apart(found: pl.DataFrame) -> pl.DataFrame:
-    """Findings whose events have the same names, as in exports without record ids, get ids of their own but for the
-    first. Their order is that of what they say, not of where they lay."""
-    if not found["finding_id"].is_duplicated().any():
+    """Findings whose events have the same names, as in exports without record ids, get ids by what they say as well.
+
+    None of them keeps the id that they share: with more evidence it could become another's. Those that say the same
+    are numbered, in the order of everything else they say.
+    """
+    shared = found["finding_id"].is_duplicated()
+    if not shared.any():
         return found
-    lists = [c for c, dtype in COLUMNS.items() if isinstance(dtype, pl.List) and c != "sources"]
-    said = found.select(pl.exclude("finding_id", "sources", "events", *lists), pl.col(lists).list.join("\n"))
-    order = said.with_columns(found["finding_id"]).with_row_index("_row").sort(*said.columns, nulls_last=True)
-    nth = order.select("_row", n=pl.int_range(pl.len()).over("finding_id")).sort("_row")["n"]
-    ids = [_digits(f"{own}\t{n}") if n else own for own, n in zip(found["finding_id"], nth, strict=True)]
-    return found.with_columns(pl.Series("finding_id", ids, pl.String))
+    few = found.filter(shared).select(pl.exclude("sources", "events"))
+    ids = pl.Series([_digits(json.dumps(row, ensure_ascii=False)) for row in few.select("finding_id", *_OWN).rows()])
+    lists = [c for c, dtype in few.schema.items() if isinstance(dtype, pl.List)]
+    said = few.select(pl.exclude("finding_id", *lists), pl.col(lists).list.join("\n"))
+    order = said.with_columns(_id=ids).with_row_index("_row").sort(*said.columns, nulls_last=True)
+    nth = order.select("_row", n=pl.int_range(pl.len()).over("_id")).sort("_row")["n"]
+    own = [_digits(f"{id_}\t{n}") if n else id_ for id_, n in zip(ids, nth, strict=True)]
+    return found.with_columns(finding_id=found["finding_id"].scatter(shared.arg_true(), pl.Series(own)))
 
 
 LOCATED: Mapping[str, pl.DataType] = {**EVENT_COLUMNS, "recovered": pl.Boolean()}

@@ -117,20 +117,49 @@ def test_the_finding_id_does_not_depend_on_where_the_evidence_lay_or_how_its_hos
     assert int(ids[0], 16) >= 0
 
 
-def test_findings_of_events_that_nothing_names_apart_have_ids_of_their_own_wherever_they_lay() -> None:
-    def ids(first: int, second: int) -> dict[str, str]:
-        rows = [
-            row | {"record_id": None, "record_number": None, "source": f"{place}.evtx"}
-            for place, command in ((first, "one"), (second, "two"))
-            for row in pair(CommandLine=command, ProcessId="47" if command == "one" else "48")
-        ]
-        found, _ = gather(case(*rows), [HUNT])
+def unnumbered(*rows: Row) -> list[Row]:
+    return [row | {"record_id": None, "record_number": None} for row in rows]
+
+
+def test_findings_of_events_that_nothing_names_apart_keep_ids_of_their_own_with_more_evidence() -> None:
+    pairs = {at: unnumbered(*pair(CommandLine=at, ProcessId=str(40 + n))) for n, at in enumerate(("b", "c", "a"))}
+
+    def ids(*which: str) -> dict[str, str]:
+        placed = [row | {"source": f"{n}.evtx"} for n, at in enumerate(which) for row in pairs[at]]
+        found, _ = gather(case(*placed), [HUNT])
         return dict(zip(found["target_command_line"], found["finding_id"], strict=True))
 
-    told = ids(1, 2)
-    assert sorted(told) == ["one", "two"]
+    told = ids("b", "c")
+    assert sorted(told) == ["b", "c"]
     assert len(set(told.values())) == 2
-    assert told == ids(2, 1)
+    assert told == ids("c", "b")
+    assert ids("a", "c", "b").items() >= told.items()
+    assert ids("b")["b"] not in told.values()
+
+
+def test_findings_that_nothing_at_all_tells_apart_are_numbered() -> None:
+    rows = [*unnumbered(*pair()), start(OUTLOOK, 9)]
+    twice = [*rows, rows[1] | {"source": "c.evtx", "Company": "other"}]
+    ids = [set(gather(case(*order), [hunt(every_start)])[0]["finding_id"]) for order in (twice, twice[::-1])]
+    assert len(ids[0]) == 4
+    assert ids[0] == ids[1]
+
+
+def test_events_of_one_moment_without_record_ids_stand_by_host_and_place() -> None:
+    rows = [
+        row | {"host": host, "source": f"{host}.json", "offset": str(offset)}
+        for offset in (30, 200)
+        for host in ("WS02", "WS01")
+        for row in unnumbered(start(OUTLOOK, CommandLine=f"{host} {offset}"))
+    ]
+
+    def together(case: Case) -> pl.LazyFrame:
+        return case.frame(SYSMON, 1).select(reference(1).implode().alias("events"))
+
+    found, events = gather(case(*rows), [hunt(together)])
+    assert events["host"].unique().sort().to_list() == ["WS01", "WS02"] and events["host"].is_sorted()
+    for seed in range(10):
+        assert findings.in_order(found, events.sample(fraction=1, shuffle=True, seed=seed))[1].equals(events)
 
 
 def test_the_finding_id_of_a_known_pair_never_changes() -> None:
