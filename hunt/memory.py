@@ -47,6 +47,21 @@ def keep() -> None:
     gc.enable()
 
 
+_kept: list[Callable[[], object]] = []
+
+
+def can_let_go(of: Callable[[], object]) -> None:
+    """Something that is kept only to be faster the next time: `relieve` calls this to let go of it."""
+    _kept.append(of)
+
+
+def relieve() -> None:
+    """Let go of all that can be made again, and hand it to the system."""
+    for let_go in _kept:
+        let_go()
+    give_back()
+
+
 def give_back() -> None:
     """Hand memory that is free to the system, which libraries keep for what may come."""
     import pyarrow as pa

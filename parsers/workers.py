@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
+from hunt import memory
 from hunt.helpers import HELPERS, Lane
 from hunt.model import Reading, Wants
 
@@ -72,8 +73,12 @@ class _Kept:
             # Evidence that was made of new templates leaves room for those of others.
             self._decoders = [decoder for decoder in decoders if not decoder.templates.crowded]
 
+    def let_go(self) -> None:
+        self.give(())
+
 
 _kept = _Kept()
+memory.can_let_go(_kept.let_go)
 
 
 def _spread(units: Iterator[Segments], reading: Reading, idle: _Idle) -> Iterator[Result]:

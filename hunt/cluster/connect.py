@@ -111,8 +111,9 @@ _SETTINGS = {
     "distributed.comm.timeouts.connect": _CONNECT_S,
     "distributed.worker.profile.enabled": False,
     # Dask's own threshold gives memory back to the system whenever a buffer is freed, and keeps glibc from learning not
-    # to; it is then faulted in again for the next one, which costs more than decoding.
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 30,
+    # to; it is then faulted in again for the next one, which costs more than decoding. Without any, it keeps so much
+    # that Dask halts workers of a gigabyte.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 128 << 20,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,  # glibc's own upper bound
     "distributed.scheduler.allowed-failures": 2,  # for ours: a file that kills workers is not worth more of them
     "distributed.admin.large-graph-warning-threshold": "1TiB",  # what no worker sees is handed over, and told

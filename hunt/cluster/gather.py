@@ -98,7 +98,9 @@ class _Run:
         for n in ended(self.workers, futures, self._beat, lambda: stop.requested, stuck):
             place = places[n]
             # A worker that died over it, more than once: the error is Dask's.
-            lost = "who can see it is gone" if futures[n].cancelled() else "it has ended workers"
+            lost = (
+                "no worker that can see it is left, or has memory" if futures[n].cancelled() else "it has ended workers"
+            )
             facts = given(futures[n]) or Facts(lost)
             if facts.trouble:
                 again.append((place, facts.trouble))

@@ -251,6 +251,14 @@ _lock = threading.Lock()
 _parts: OrderedDict[str, tuple[Events, int]] = OrderedDict()  # of this worker, by name; and the bytes they take
 
 
+def _let_go() -> None:
+    with _lock:
+        _parts.clear()
+
+
+memory.can_let_go(_let_go)
+
+
 def _kept(part: Part, agreed: Agreed, room: int, lots: Sequence[Read | Packed]) -> Events:
     with _lock:
         kept = _parts.get(part.name)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from asyncio import CancelledError
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 
-from hunt import pulse
+from hunt import memory, pulse
 from hunt.cluster.connect import Workers
 from hunt.errors import HuntError
 
+T = TypeVar("T")
+
 _STEP_S = 0.25  # between two signs of life
-_LOOK_S = 5.0  # between two looks whether there are workers
+_LOOK_S = 1.0  # between two looks at the workers
 _PATIENCE_S = 120.0  # without any: those that died are started again by then
 
 
@@ -30,6 +34,7 @@ def ended(
     """The places of futures as they end, well or badly, until all have or it is `enough`.
 
     One that is `stuck` for some minutes, for the only machines that could do it are gone, is cancelled: it has ended.
+    So are all that are left if no worker has memory for anything for so long.
 
     Raises HuntError if the scheduler is gone, or all workers are and none comes back.
     """
@@ -37,35 +42,72 @@ def ended(
     for place, future in enumerate(futures):
         future.add_done_callback(lambda _, place=place: done.put(place))
     left = set(range(len(futures)))
-    since: dict[int, float] = {}  # stuck
-    looked = met = time.monotonic()
+    watch = _Watch(workers, stuck)
     while left and not enough():
         try:
             place = done.get(timeout=_STEP_S)
         except queue.Empty:
+            place = -1
             beat()
-            now = time.monotonic()
-            if now - looked > _LOOK_S:
-                looked = now
-                machines = _machines(workers)
-                met = now if machines else met
-                if now - met > _PATIENCE_S:
-                    where = workers.place.shown
-                    raise HuntError(f"--cluster {where}: no worker is left; nothing was written") from None
-                since = {n: since.get(n, now) for n in left.intersection(stuck(machines) if machines else ())}
-                for given_up in [n for n, begin in since.items() if now - begin > _PATIENCE_S]:
-                    left.remove(given_up)
-                    workers.client.cancel([futures[given_up]])
-                    yield given_up
-            continue
-        if place not in left:
-            continue
-        if futures[place].cancelled():
-            raise gone(workers)
-        left.remove(place)
-        met = time.monotonic()
-        beat()
-        yield place
+        if place in left:
+            if futures[place].cancelled():
+                raise gone(workers)
+            left.remove(place)
+            watch.progress()
+            beat()
+            yield place
+        for given_up in watch.given_up(left):
+            left.remove(given_up)
+            workers.client.cancel([futures[given_up]])
+            yield given_up
+
+
+class _Watch:
+    """What is seen of the workers while tasks are waited for."""
+
+    def __init__(self, workers: Workers, stuck: Stuck) -> None:
+        self._workers, self._stuck = workers, stuck
+        self._looked = self._met = self._ran = time.monotonic()
+        self._since: dict[int, float] = {}  # stuck
+        self._relief: threading.Thread | None = None
+
+    def progress(self) -> None:
+        """A task has ended."""
+        self._met = self._ran = time.monotonic()
+
+    def given_up(self, left: Collection[int]) -> list[int]:
+        """The places that can't end any more. Raises HuntError as `ended` does."""
+        now = time.monotonic()
+        if now - self._looked <= _LOOK_S:
+            return []
+        self._looked = now
+        machines = _seen(self._workers, self._workers.machines)
+        self._met = now if machines else self._met
+        if now - self._met > _PATIENCE_S:
+            where = self._workers.place.shown
+            raise HuntError(f"--cluster {where}: no worker is left; nothing was written") from None
+        if not self._all_halted():
+            self._ran = now
+        if now - self._ran > _PATIENCE_S:
+            return [*left]
+        stuck = set(left).intersection(self._stuck(machines) if machines else ())
+        self._since = {n: self._since.get(n, now) for n in stuck}
+        return [n for n, begin in self._since.items() if now - begin > _PATIENCE_S]
+
+    def _all_halted(self) -> bool:
+        """Whether nothing runs, and workers wait for memory; they are told to let go of what they can."""
+        there = _seen(self._workers, self._workers.there)
+        halted = [address for address, worker in there.items() if worker["status"] == "paused"]
+        if halted and (self._relief is None or not self._relief.is_alive()):
+            # Who does not answer must not hold us up.
+            self._relief = threading.Thread(target=self._relieve, args=(halted,), name="relieve", daemon=True)
+            self._relief.start()
+        running = any(worker["metrics"].get("task_counts", {}).get("executing") for worker in there.values())
+        return bool(halted) and not running
+
+    def _relieve(self, halted: list[str]) -> None:
+        with suppress(Exception):  # a worker, or a scheduler, that is gone: seen at the next look
+            self._workers.client.run(memory.relieve, workers=halted, on_error="ignore")
 
 
 def given(future: Any) -> Any:
@@ -82,9 +124,9 @@ def gone(workers: Workers) -> HuntError:
     return HuntError(f"--cluster {workers.place.shown}: the scheduler is gone; nothing was written")
 
 
-def _machines(workers: Workers) -> Collection[str]:
+def _seen(workers: Workers, ask: Callable[[], T]) -> T:
     try:
-        return workers.machines()
+        return ask()
     except Exception:  # it no longer answers: whatever Dask raises then
         raise gone(workers) from None
 

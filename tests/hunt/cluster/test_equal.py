@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psutil
 import pytest
 from click.testing import CliRunner
 
-from hunt import registry
+from hunt import memory, registry
 from hunt.cli import main
-from hunt.cluster import held, lots, sight, tasks
+from hunt.cluster import held, lots, sight, tasks, waiting
 from hunt.cluster.connect import Workers
 from hunt.model import Report
 from hunt.pipeline import Request, run
@@ -180,6 +182,59 @@ def test_what_workers_lose_for_good_is_read_and_hunted_in_here(workers: Workers,
         workers.client.run(_loses, False)
     assert any(note.startswith("hunting on ") and note.endswith("it is done here") for note in noted.notes)
     assert any("was read by a worker that is lost" in note for note in noted.notes)
+
+
+@pytest.mark.usefixtures("small")
+def test_workers_that_dask_has_halted_let_go_of_what_they_keep(
+    workers: Workers, log: Path, alone: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_PATIENCE_S", 30.0)
+    noted = Noted()
+    workers.client.run(_filled)
+    try:
+        _wait_for(workers, "paused")
+        assert_equal(run(asking(log, cluster="local:2"), noted), alone)
+        assert noted.notes == []
+    finally:
+        workers.client.run(_halting, 0.8)
+        _wait_for(workers, "running")
+
+
+@pytest.mark.usefixtures("small")
+def test_what_halted_workers_never_do_is_done_here(
+    workers: Workers, log: Path, alone: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_PATIENCE_S", 2.0)
+    noted = Noted()
+    workers.client.run(_halting, 0.001)
+    try:
+        _wait_for(workers, "paused")
+        assert_equal(run(asking(log, cluster="local:2"), noted), alone)
+        assert any("no worker that can see it" in note for note in noted.notes)
+        assert any("it is done here" in note for note in noted.notes)
+    finally:
+        workers.client.run(_halting, 0.8)
+        _wait_for(workers, "running")
+
+
+def _halting(share: float, dask_worker: Any) -> None:
+    """From this share of its memory on a worker is halted."""
+    dask_worker.memory_manager.memory_pause_fraction = share
+
+
+def _filled(dask_worker: Any) -> None:
+    """A worker keeps what it need not, and that is too much."""
+    much = [b"x" * (400 << 20)]
+    memory.can_let_go(much.clear)
+    manager = dask_worker.memory_manager
+    manager.memory_pause_fraction = (psutil.Process().memory_info().rss - (200 << 20)) / manager.memory_limit
+
+
+def _wait_for(workers: Workers, status: str) -> None:
+    until = time.monotonic() + 20
+    while any(worker["status"] != status for worker in workers.there().values()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_a_part_that_has_room_nowhere_is_not_evaluable(

@@ -311,7 +311,8 @@ def test_a_task_whose_machines_are_gone_is_given_up(monkeypatch: pytest.MonkeyPa
     def cancel(given: list[Future]) -> None:
         given[0].status = "cancelled"
 
-    workers: Any = SimpleNamespace(machines=lambda: {"b": []}, client=SimpleNamespace(cancel=cancel))
+    client = SimpleNamespace(cancel=cancel)
+    workers: Any = SimpleNamespace(machines=lambda: {"b": []}, there=dict, client=client)
     told = waiting.ended(workers, futures, lambda: None, stuck=lambda machines: () if "a" in machines else (1,))
     assert list(told) == [0, 1]
     assert futures[1].cancelled()
