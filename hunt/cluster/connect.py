@@ -110,10 +110,6 @@ def connected(where: str, memory: int) -> Iterator[Workers]:
 _SETTINGS = {
     "distributed.comm.timeouts.connect": _CONNECT_S,
     "distributed.worker.profile.enabled": False,
-    # Dask's own threshold gives memory back to the system whenever a buffer is freed, and keeps glibc from learning not
-    # to; it is then faulted in again for the next one, which costs more than decoding. Without any, it keeps so much
-    # that Dask halts workers of a gigabyte.
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 128 << 20,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,  # glibc's own upper bound
     "distributed.scheduler.allowed-failures": 2,  # for ours: a file that kills workers is not worth more of them
     "distributed.admin.large-graph-warning-threshold": "1TiB",  # what no worker sees is handed over, and told
@@ -123,7 +119,15 @@ _SETTINGS = {
 @contextmanager
 def _started(distributed: Any, number: int, memory: int) -> Iterator[str]:
     """A scheduler and workers on this machine alone: nobody else can reach 127.0.0.1."""
-    with _folder() as path, _environment(POLARS_MAX_THREADS="1"):  # as many processors as processes, whatever they do
+    import dask
+
+    each = max(_LEAST, memory // (number + 1))
+    # Dask's own threshold gives memory back to the system whenever a buffer is freed, and keeps glibc from learning not
+    # to; it is then faulted in again for the next one, which costs more than decoding. Without any, glibc keeps so much
+    # that Dask halts small workers.
+    own = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": each // 8}
+    # One Polars thread: as many processors as processes, whatever they do.
+    with dask.config.set(own), _folder() as path, _environment(POLARS_MAX_THREADS="1"):
         cluster = distributed.LocalCluster(
             n_workers=number,
             threads_per_worker=1,
@@ -131,7 +135,7 @@ def _started(distributed: Any, number: int, memory: int) -> Iterator[str]:
             host="127.0.0.1",
             dashboard_address=None,
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},  # what tells its health
-            memory_limit=max(_LEAST, memory // (number + 1)),
+            memory_limit=each,
             local_directory=path,
             preload=["hunt.cluster.apart"],
             silence_logs=logging.CRITICAL,
