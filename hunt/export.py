@@ -26,6 +26,7 @@ SUFFIXES = (".parquet", ".csv")
 _GROUP = 1 << 18  # rows of a row group, at most
 # Rows that are worth a row group of their own; smaller batches wait for more.
 _ROWS = 32_768
+_DIFFERENT = frozenset({"offset", "record_id", "record_number"})  # in each row
 _TOGETHER = 4  # files that are finished at the same time
 
 
@@ -150,7 +151,11 @@ class _ParquetPart(_Part):
 
         # Of times, hosts, ids: those of all columns take a third of the time, and texts stand in no order that helps.
         told = [name for name in self.schema.names if name in schema.CORE]
-        self.file = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1, write_statistics=told)
+        # Numbers that are all different fill a dictionary that is then thrown away: a tenth of the time.
+        alike = [name for name in self.schema.names if name not in _DIFFERENT]
+        self.file = pq.ParquetWriter(
+            path, self.schema, compression="zstd", compression_level=1, write_statistics=told, use_dictionary=alike
+        )
 
     def write(self, table: pa.Table) -> None:
         self.file.write_table(self.fitted(table), row_group_size=_GROUP)
