@@ -20,6 +20,7 @@ from hunt import pulse, schema
 from hunt.errors import HuntError
 from hunt.model import ALL_COLUMNS, Batch, EventType, Wants
 from hunt.output._rows import harmless, safe_cells
+from hunt.wire import Arrived
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -53,11 +54,9 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def write(self, frame: pl.DataFrame) -> None:
-        """Take a frame of `schema`'s columns."""
-        self.rows += frame.height
-        # As Arrow has it: copied, so that what waits does not keep all that was decoded with it in memory.
-        table = frame.to_arrow()
+    def write(self, table: pa.Table) -> None:
+        """Take what `schema`'s columns are in Arrow."""
+        self.rows += table.num_rows
         if not _alike(self._waiting, table):
             self._flush()
         self._waiting.append(table)
@@ -214,10 +213,10 @@ class Export:
 
     def add(self, batch: Batch) -> None:
         """Write the frames of a batch."""
-        for kind, frame in batch.frames.items():
+        for kind in batch.frames:
             if kind.key not in self._writers and self._folder:
                 self._open(kind, self._folder / f"{file_name(*kind)}.parquet")
-            self._writers[kind.key].write(frame)
+            self._writers[kind.key].write(_table(batch.frames, kind))
 
     def _open(self, kind: EventType, path: Path) -> None:
         columns = schema.empty(*kind)
@@ -240,6 +239,11 @@ class Export:
         with self._stack, ThreadPoolExecutor(_TOGETHER, "write") as pool:
             for done in [pool.submit(writer.finish) for writer in self._writers.values()]:
                 done.result()
+
+
+def _table(frames: Mapping[EventType, pl.DataFrame], kind: EventType) -> pa.Table:
+    """As Arrow has it: copied, so that what waits does not keep all that was decoded with it in memory."""
+    return frames.table() if isinstance(frames, Arrived) else frames[kind].to_arrow()
 
 
 def file_name(channel: str, event_id: int) -> str:

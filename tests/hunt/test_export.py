@@ -19,7 +19,7 @@ NONE = pl.DataFrame(schema={"A": pl.UInt32, "B": pl.String})
 def write(path: Path, *frames: pl.DataFrame) -> pl.DataFrame:
     with Writer(path, NONE) as writer:
         for frame in frames:
-            writer.write(frame)
+            writer.write(frame.to_arrow())
     assert writer.rows == sum(frame.height for frame in frames)
     assert [found.name for found in path.parent.iterdir()] == [path.name]
     return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema=False)
@@ -42,7 +42,7 @@ def test_columns_that_come_and_go_between_batches_are_all_there(name: str, tmp_p
     path = tmp_path / name
     with Writer(path, NONE) as writer:
         for frame in frames:
-            writer.write(frame)
+            writer.write(frame.to_arrow())
     found = pl.read_parquet(path) if path.suffix.lower() == ".parquet" else pl.read_csv(path, infer_schema=False)
     assert found["A"].to_list() == ["1", "2", "3", None, "4"]
     assert found["B"].to_list() == [None, None, "x", None, None]
@@ -78,7 +78,7 @@ def test_an_error_on_the_way_leaves_what_was_there_before(tmp_path: Path) -> Non
     path = tmp_path / "out.parquet"
     write(path, pl.DataFrame({"A": [1]}))
     with pytest.raises(ZeroDivisionError), Writer(path, NONE) as writer:
-        writer.write(pl.DataFrame({"A": [2]}))
+        writer.write(pl.DataFrame({"A": [2]}).to_arrow())
         raise ZeroDivisionError
     assert pl.read_parquet(path)["A"].to_list() == [1]
     assert list(tmp_path.iterdir()) == [path]
