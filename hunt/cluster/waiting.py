@@ -106,7 +106,7 @@ class _Watch:
         return bool(halted) and not running
 
     def _relieve(self, halted: list[str]) -> None:
-        with suppress(Exception):  # a worker, or a scheduler, that is gone: seen at the next look
+        with suppress(Exception, CancelledError):  # a worker, or a scheduler, that is gone: seen at the next look
             self._workers.client.run(memory.relieve, workers=halted, on_error="ignore")
 
 
