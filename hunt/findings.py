@@ -201,9 +201,10 @@ def _digits(said: str) -> str:
     return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16]
 
 
-# What a finding says of its own events, whatever else the evidence holds: no judgement of them, no place.
+# What a finding says of its own events, whatever else the evidence holds: no judgement of them, no place, nothing that
+# may be told or spelled otherwise elsewhere.
 _OWN = (
-    "host", "user", "process_guid", "pid", "image", "command_line", "target_process_guid", "target_pid", "target_image",
+    "process_guid", "pid", "image", "command_line", "target_process_guid", "target_pid", "target_image",
     "target_command_line", "actor", "object", "action",
 )  # fmt: skip
 
