@@ -72,10 +72,10 @@ class Workers:
         least = [int(w["memory_limit"] or _LOCAL_MEMORY) // max(1, w["nthreads"]) for w in self.there().values()]
         return min(least, default=_LOCAL_MEMORY)
 
-    def machines(self) -> dict[str, list[str]]:
-        """The addresses of workers by the machine that they run on."""
+    def machines(self, there: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, list[str]]:
+        """The addresses of workers by the machine that they run on; `there`: what was told of them a moment ago."""
         found: dict[str, list[str]] = {}
-        for address, worker in sorted(self.there().items()):
+        for address, worker in sorted((self.there() if there is None else there).items()):
             found.setdefault(str(worker["host"]), []).append(address)
         return found
 
@@ -119,15 +119,15 @@ _SETTINGS = {
 @contextmanager
 def _started(distributed: Any, number: int, memory: int) -> Iterator[str]:
     """A scheduler and workers on this machine alone: nobody else can reach 127.0.0.1."""
-    import dask
-
     each = max(_LEAST, memory // (number + 1))
-    # Dask's own threshold gives memory back to the system whenever a buffer is freed, and keeps glibc from learning not
-    # to; it is then faulted in again for the next one, which costs more than decoding. Without any, glibc keeps so much
-    # that Dask halts small workers.
-    own = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": each // 8}
-    # One Polars thread: as many processors as processes, whatever they do.
-    with dask.config.set(own), _folder() as path, _environment(POLARS_MAX_THREADS="1"):
+    variables = {
+        "POLARS_MAX_THREADS": "1",  # as many processors as processes, whatever they do
+        # Dask's own threshold gives memory back to the system whenever a buffer is freed, and keeps glibc from learning
+        # not to; it is then faulted in again for the next one, which costs more than decoding. Without any, glibc keeps
+        # so much that Dask halts small workers.
+        "MALLOC_TRIM_THRESHOLD_": str(each // 8),
+    }
+    with _folder() as path, _environment(**variables):
         cluster = distributed.LocalCluster(
             n_workers=number,
             threads_per_worker=1,

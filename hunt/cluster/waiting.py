@@ -6,15 +6,13 @@ import queue
 import threading
 import time
 from asyncio import CancelledError
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from hunt import memory, pulse
 from hunt.cluster.connect import Workers
 from hunt.errors import HuntError
-
-T = TypeVar("T")
 
 _STEP_S = 0.25  # between two signs of life
 _LOOK_S = 1.0  # between two looks at the workers
@@ -53,13 +51,14 @@ def ended(
             if futures[place].cancelled():
                 raise gone(workers)
             left.remove(place)
-            watch.progress()
             beat()
             yield place
+            watch.begin()
         for given_up in watch.given_up(left):
             left.remove(given_up)
             workers.client.cancel([futures[given_up]])
             yield given_up
+            watch.begin()
 
 
 class _Watch:
@@ -67,12 +66,13 @@ class _Watch:
 
     def __init__(self, workers: Workers, stuck: Stuck) -> None:
         self._workers, self._stuck = workers, stuck
-        self._looked = self._met = self._ran = time.monotonic()
+        self._looked = time.monotonic()
         self._since: dict[int, float] = {}  # stuck
         self._relief: threading.Thread | None = None
+        self.begin()
 
-    def progress(self) -> None:
-        """A task has ended."""
+    def begin(self) -> None:
+        """A task has ended, and whoever took it may have taken long: nobody has been waited for since."""
         self._met = self._ran = time.monotonic()
 
     def given_up(self, left: Collection[int]) -> list[int]:
@@ -81,12 +81,13 @@ class _Watch:
         if now - self._looked <= _LOOK_S:
             return []
         self._looked = now
-        machines = _seen(self._workers, self._workers.machines)
+        there = _there(self._workers)
+        machines = self._workers.machines(there)
         self._met = now if machines else self._met
         if now - self._met > _PATIENCE_S:
             where = self._workers.place.shown
             raise HuntError(f"--cluster {where}: no worker is left; nothing was written") from None
-        if not self._all_halted():
+        if not self._all_halted(there):
             self._ran = now
         if now - self._ran > _PATIENCE_S:
             return [*left]
@@ -94,9 +95,8 @@ class _Watch:
         self._since = {n: self._since.get(n, now) for n in stuck}
         return [n for n, begin in self._since.items() if now - begin > _PATIENCE_S]
 
-    def _all_halted(self) -> bool:
+    def _all_halted(self, there: Mapping[str, Mapping[str, Any]]) -> bool:
         """Whether nothing runs, and workers wait for memory; they are told to let go of what they can."""
-        there = _seen(self._workers, self._workers.there)
         halted = [address for address, worker in there.items() if worker["status"] == "paused"]
         if halted and (self._relief is None or not self._relief.is_alive()):
             # Who does not answer must not hold us up.
@@ -124,9 +124,9 @@ def gone(workers: Workers) -> HuntError:
     return HuntError(f"--cluster {workers.place.shown}: the scheduler is gone; nothing was written")
 
 
-def _seen(workers: Workers, ask: Callable[[], T]) -> T:
+def _there(workers: Workers) -> Mapping[str, Mapping[str, Any]]:
     try:
-        return ask()
+        return workers.there()
     except Exception:  # it no longer answers: whatever Dask raises then
         raise gone(workers) from None
 

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -190,14 +191,9 @@ def test_workers_that_dask_has_halted_let_go_of_what_they_keep(
 ) -> None:
     monkeypatch.setattr(waiting, "_PATIENCE_S", 30.0)
     noted = Noted()
-    workers.client.run(_filled)
-    try:
-        _wait_for(workers, "paused")
+    with halted(workers, _filled):
         assert_equal(run(asking(log, cluster="local:2"), noted), alone)
-        assert noted.notes == []
-    finally:
-        workers.client.run(_halting, 0.8)
-        _wait_for(workers, "running")
+    assert noted.notes == []
 
 
 @pytest.mark.usefixtures("small")
@@ -206,12 +202,19 @@ def test_what_halted_workers_never_do_is_done_here(
 ) -> None:
     monkeypatch.setattr(waiting, "_PATIENCE_S", 2.0)
     noted = Noted()
-    workers.client.run(_halting, 0.001)
+    with halted(workers, _halting, 0.001):
+        assert_equal(run(asking(log, cluster="local:2"), noted), alone)
+    assert any("no worker that can see it" in note for note in noted.notes)
+    assert any("it is done here" in note for note in noted.notes)
+
+
+@contextmanager
+def halted(workers: Workers, how: Callable[..., None], *given: float) -> Iterator[None]:
+    """Workers that Dask has halted when the `with` block begins, and that work again after it."""
+    workers.client.run(how, *given)
     try:
         _wait_for(workers, "paused")
-        assert_equal(run(asking(log, cluster="local:2"), noted), alone)
-        assert any("no worker that can see it" in note for note in noted.notes)
-        assert any("it is done here" in note for note in noted.notes)
+        yield
     finally:
         workers.client.run(_halting, 0.8)
         _wait_for(workers, "running")
@@ -271,7 +274,7 @@ def test_what_one_machine_alone_sees_is_read_there_and_said(
     workers: Workers, log: Path, alone: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     near, far = sorted(workers.there())
-    monkeypatch.setattr(Workers, "machines", lambda self: {"127.0.0.1": [near], "198.51.100.7": [far]})
+    monkeypatch.setattr(Workers, "machines", lambda self, there=None: {"127.0.0.1": [near], "198.51.100.7": [far]})
     workers.client.run(_sees, True, workers=[far])
     noted = Noted()
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from hunt import registry
 from hunt.cluster import lots, tasks, waiting
+from hunt.cluster.connect import Place
 from hunt.cluster.held import Lots, grouped, parts_of
 from hunt.cluster.lots import Lot, cut, named
 from hunt.cluster.tasks import Facts, How, Order, Read
@@ -296,8 +298,13 @@ class Future:
         self.status, self.ends = ("finished" if ends else "pending"), ends
 
     def add_done_callback(self, done: Callable[[Future], None]) -> None:
+        self.done = done
         if self.ends:
             done(self)
+
+    def end(self) -> None:
+        self.status = "finished"
+        self.done(self)
 
     def cancelled(self) -> bool:
         return self.status == "cancelled"
@@ -312,10 +319,30 @@ def test_a_task_whose_machines_are_gone_is_given_up(monkeypatch: pytest.MonkeyPa
         given[0].status = "cancelled"
 
     client = SimpleNamespace(cancel=cancel)
-    workers: Any = SimpleNamespace(machines=lambda: {"b": []}, there=dict, client=client)
+    workers: Any = SimpleNamespace(machines=lambda there: {"b": []}, there=dict, client=client)
     told = waiting.ended(workers, futures, lambda: None, stuck=lambda machines: () if "a" in machines else (1,))
     assert list(told) == [0, 1]
     assert futures[1].cancelled()
+
+
+@pytest.mark.parametrize("seen", [{}, {"a": {"status": "paused", "metrics": {}}}], ids=["no worker", "a halted one"])
+def test_who_takes_long_over_what_has_ended_costs_no_other_task(
+    seen: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("_STEP_S", 0.01), ("_LOOK_S", 0.02), ("_PATIENCE_S", 0.2)):
+        monkeypatch.setattr(waiting, name, value)
+    futures = [Future(True), Future(False)]
+
+    def there() -> dict[str, Any]:
+        futures[1].end()  # a moment after it was looked for
+        return seen
+
+    client = SimpleNamespace(cancel=pytest.fail, run=lambda *_, **__: None)
+    workers: Any = SimpleNamespace(there=there, machines=lambda there: there, client=client, place=Place(1))
+    told = waiting.ended(workers, futures, lambda: None)
+    assert next(told) == 0
+    time.sleep(0.3)
+    assert list(told) == [1]
 
 
 def test_what_was_lost_and_cannot_be_read_again_is_no_part_without_events(path: Path) -> None:
