@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -70,21 +71,21 @@ class Arrived(Mapping["EventType", "pl.DataFrame"]):
     Either shares the memory of all that came with it, and keeps it: it is most of that.
     """
 
-    def __init__(self, kind: EventType, height: int, columns: _Columns) -> None:
-        _check(height, columns)
-        self._kind, self._height, self._columns = kind, height, columns
-        self._frame: pl.DataFrame | None = None
+    def __init__(self, kind: EventType, columns: _Columns) -> None:
+        self._kind, self._columns = kind, columns
 
     def table(self) -> pa.Table:
         import pyarrow as pa
 
         return pa.Table.from_arrays([array for _, array in self._columns], names=[name for name, _ in self._columns])
 
+    @cached_property
+    def _frame(self) -> pl.DataFrame:
+        return _frame(self._columns)
+
     def __getitem__(self, kind: EventType) -> pl.DataFrame:
         if kind != self._kind:
             raise KeyError(kind)
-        if self._frame is None:
-            self._frame = _frame(self._height, self._columns)
         return self._frame
 
     def __iter__(self) -> Iterator[EventType]:
@@ -101,24 +102,27 @@ def unpacked(content: bytes, buffers: Sequence[memoryview]) -> Result:
     for part in pickle.loads(content, buffers=buffers):  # noqa: S301 - from a process of ours
         if isinstance(part, tuple):
             frames, census = part
+            columns = {kind: _sound(*of) for kind, *of in frames}
             # Of several they are made here, by one thread each: who takes them is alone.
-            made = Arrived(*frames[0]) if len(frames) == 1 else {kind: _frame(*of) for kind, *of in frames}
-            result.append(Batch(made, _frame(*census), own=True))
+            alone = len(columns) == 1
+            made = Arrived(*columns.popitem()) if alone else {kind: _frame(of) for kind, of in columns.items()}
+            result.append(Batch(made, _frame(_sound(*census)), own=True))
         else:
             result.append(part)
     return result
 
 
-def _frame(height: int, columns: _Columns) -> pl.DataFrame:
+def _frame(columns: _Columns) -> pl.DataFrame:
     import polars as pl
 
     from hunt.arrays import series
 
-    _check(height, columns)
     return pl.DataFrame([series(array).alias(name) for name, array in columns])
 
 
-def _check(height: int, columns: _Columns) -> None:
+def _sound(height: int, columns: _Columns) -> _Columns:
+    """Raises ValueError for columns that have not so many rows."""
     lengths = {len(array) for _, array in columns} or {0}
     if lengths != {height}:
         raise ValueError(f"{lengths} rows, not {height}")
+    return columns
