@@ -19,7 +19,7 @@ from hunt.cluster.held import Lots, parts_of, room_of
 from hunt.cluster.lots import Lot
 from hunt.cluster.sight import absolute, token, who_sees, witness
 from hunt.cluster.tasks import Facts, How, Order, Read
-from hunt.cluster.waiting import ended, given
+from hunt.cluster.waiting import Watch, given
 from hunt.events import Events
 from hunt.evidence import Collection
 from hunt.interrupts import Stop
@@ -60,14 +60,14 @@ def gather(workers: Workers, job: Job) -> Iterator[Gathered]:
     there = room_of(workers)
     reading = Reading(coverage.Seen(job.wants).wants(), 1, job.slack, once=True, room=there.decoding, more=True)
     collection.check(job.collected, reading)
-    run = _Run(workers, job, reading)
+    run = _Run(Watch(workers), job, reading)
     run.read()
     yield run.gathered()
 
 
 @dataclass(slots=True)
 class _Run:
-    workers: Workers
+    watch: Watch
     job: Job
     reading: Reading
     lots: list[Lot] = field(default_factory=list)
@@ -77,6 +77,10 @@ class _Run:
     tokens: dict[Path, str] = field(default_factory=dict)
     done: int = 0  # bytes
     records: int = 0
+
+    @property
+    def workers(self) -> Workers:
+        return self.watch.workers
 
     def read(self) -> None:
         job = self.job
@@ -95,13 +99,14 @@ class _Run:
                 if reads[n].status != "finished" and self.lots[place].machines.isdisjoint(machines):
                     yield n
 
-        for n in ended(self.workers, futures, self._beat, lambda: stop.requested, stuck):
+        for n in self.watch.ended(futures, self._beat, lambda: stop.requested, stuck):
             place = places[n]
+            waited = futures[n].cancelled()
+            if waited:  # else it would be read there as well as here, as soon as there is a worker for it
+                reads[n].cancel()
             # A worker that died over it, more than once: the error is Dask's.
-            lost = (
-                "no worker that can see it is left, or has memory" if futures[n].cancelled() else "it has ended workers"
-            )
-            facts = given(futures[n]) or Facts(lost)
+            lost = "no worker that can see it is left, or has memory" if waited else "it has ended workers"
+            facts = given(futures[n], self._beat) or Facts(lost)
             if facts.trouble:
                 again.append((place, facts.trouble))
             else:
@@ -258,7 +263,7 @@ class _Run:
             [self.lots[place].machines for place in places],
             lambda n: self._again(places[n]),
         )
-        return Gathered(tallies, problems, events, seen, parts_of(self.workers, lots, job, events, agreed))
+        return Gathered(tallies, problems, events, seen, parts_of(self.watch, lots, job, events, agreed))
 
 
 def _size(path: Path) -> int:

@@ -6,17 +6,17 @@ import hashlib
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import polars as pl
 
 from hunt import hunting, room
-from hunt.cluster import tasks, waiting
+from hunt.cluster import tasks
 from hunt.cluster.connect import Workers
 from hunt.cluster.lots import hashed, told
 from hunt.cluster.tasks import Packed, Part, Read
-from hunt.cluster.waiting import ended, ending
+from hunt.cluster.waiting import Watch, ending, given
 from hunt.errors import TooLargeError
 from hunt.events import Events
 from hunt.interrupts import Stop
@@ -86,7 +86,7 @@ class Lots:
 class Held:
     """The parts of a run. Implements `hunt.parts.Parts`."""
 
-    workers: Workers
+    watch: Watch
     lots: Lots
     parts: Sequence[Part]
     asked: Asked
@@ -94,6 +94,11 @@ class Held:
     agreed: Agreed
     undivided: bool
     _agreed: Any = None  # a future, made once for all parts
+    _noted: set[str] = field(default_factory=set)
+
+    @property
+    def workers(self) -> Workers:
+        return self.watch.workers
 
     def each(self, work: Callable[[Events], T]) -> Iterator[T]:
         import cloudpickle
@@ -103,7 +108,7 @@ class Held:
         futures = [self._work(part, content, f"work-{named}-{part.name}") for part in self.parts]
         before = self.asked.stop.requested  # then what was read is still hunted in
         done: dict[int, T] = {}
-        given = 0
+        first = 0  # of those that are still to be given
         hunts = isinstance(work, hunting.Stage)
 
         def enough() -> bool:
@@ -115,29 +120,40 @@ class Held:
                 if any(part.share.meets(hosts) for hosts in lost):
                     yield place
 
-        for place in ended(self.workers, futures, ending, enough, stuck):
-            gave = waiting.given(futures[place])
-            # None: workers died of it, or it is our own bug, which then shows here.
-            done[place] = work(self._taken_over(place)) if gave is None else gave
-            while given in done:
-                yield done.pop(given)
-                given += 1
-        for place in range(given, len(self.parts)):  # interrupted: hunts that know it, on what they did not look at
+        for place in self.watch.ended(futures, ending, enough, stuck):
+            gave = given(futures[place], ending)
+            if gave is None:  # workers died of it, or it is our own bug, which then shows here
+                gave = work(self._taken_over(place, waited=futures[place].cancelled()))
+            done[place] = gave
+            while first in done:
+                yield done.pop(first)
+                first += 1
+        for place in range(first, len(self.parts)):  # interrupted: hunts that know it, on what they did not look at
             yield done[place] if place in done else work(self._none(self.parts[place]))
 
-    def _taken_over(self, place: int) -> Events:
-        """A part that workers have failed on; if there is no room for it here, hunts on it are not evaluable."""
-        part, failed = self.parts[place], f"hunting on {self._shown(place)} has failed on workers"
+    def _taken_over(self, place: int, waited: bool) -> Events:
+        """A part that workers have failed on, or that we `waited` for in vain, which is told.
+
+        If there is no room for it here, hunts on it are not evaluable.
+        """
+        why = "waits for workers that are gone, or have no memory" if waited else "has failed on workers"
+        part, failed = self.parts[place], f"hunting on {self._shown(place)} {why}"
         try:
             made = self._here(part)
         except TooLargeError as error:
-            self.asked.watcher.note(f"{failed}, and here it {error}")
+            self._note(f"{failed}, and here it {error}")
             made = _Refused(part.needs, part.settings, part.share, self.agreed)
             made.error = error
             made.add(Batch({}, part.census))
             return made
-        self.asked.watcher.note(f"{failed}; it is done here")
+        self._note(f"{failed}; it is done here")
         return made
+
+    def _note(self, text: str) -> None:
+        """Once, however many hunts it is true of."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self.asked.watcher.note(text)
 
     def _shown(self, place: int) -> str:
         hosts = self.parts[place].census["host"].unique().drop_nulls()
@@ -183,7 +199,7 @@ class Held:
             lost = self.lots.lost(machines)
             return (n for n, place in enumerate(elsewhere) if place in lost)
 
-        for _ in ended(self.workers, [*futures.values()], ending, stuck=stuck):
+        for _ in self.watch.ended([*futures.values()], ending, stuck=stuck):
             pass
         for place in places:
             frames = self._frames(place, futures.pop(place, None), share, wants)
@@ -192,12 +208,15 @@ class Held:
         return made
 
     def _frames(self, place: int, future: Any, share: Share, wants: Wants | None) -> Packed:
-        picked: Packed | None = None if future is None else waiting.given(future)
+        picked: Packed | None = None if future is None else given(future, ending)
         if picked is not None:
             return picked
-        if future is not None:  # it was read, and is lost: whoever would read it again can't
-            self.lots.reads[place] = self.lots.again(place)
-        return tasks.picked_of(self.lots.reads[place], share, wants, self.workers.versions)
+        read = self.lots.reads[place]
+        if future is not None:  # a worker that is halted picks nothing, but hands over what it has read
+            read = given(read, ending)
+            if read is None or read.facts.trouble:  # lost, and whoever would read it again can't
+                read = self.lots.reads[place] = self.lots.again(place)
+        return tasks.picked_of(read, share, wants, self.workers.versions)
 
     def _picked(self, read: Any, share: Share, wants: Wants | None) -> Any:
         said = [share.rest, sorted(share.keys), None if wants is None else told(wants)]
@@ -240,8 +259,9 @@ class _Refused(Events):
         yield self.error, hunts
 
 
-def parts_of(workers: Workers, lots: Lots, asked: Asked, events: Events, agreed: Agreed) -> Held:
+def parts_of(watch: Watch, lots: Lots, asked: Asked, events: Events, agreed: Agreed) -> Held:
     """Hosts in parts of about the same size."""
+    workers = watch.workers
     sizes: Counter[str] = Counter()
     for hosts in lots.hosts:
         sizes.update(hosts)
@@ -267,7 +287,7 @@ def parts_of(workers: Workers, lots: Lots, asked: Asked, events: Events, agreed:
         ]
         size = sum(sizes[host] for host in keys)
         parts.append(Part(hashed(said), size, tuple(asked.needs), asked.settings, share, own, workers.versions))
-    return Held(workers, lots, parts, asked, events, agreed, undivided=len(parts) == 1)
+    return Held(watch, lots, parts, asked, events, agreed, undivided=len(parts) == 1)
 
 
 def room_of(workers: Workers) -> Room:

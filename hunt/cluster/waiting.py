@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -16,119 +17,136 @@ from hunt.errors import HuntError
 
 _STEP_S = 0.25  # between two signs of life
 _LOOK_S = 1.0  # between two looks at the workers
+_RELIEF_S = 5.0  # between two times that those without memory are told to let go of some
 _PATIENCE_S = 120.0  # without any: those that died are started again by then
+_BUSY = ("executing", "long-running", "flight", "cancelled", "resumed")  # tasks that take a thread, or travel
 
 
 Stuck = Callable[[Iterable[str]], Iterable[int]]  # the places of futures that can't end with these machines alone
 
 
-def ended(
-    workers: Workers,
-    futures: Sequence[Any],
-    beat: Callable[[], None],
-    enough: Callable[[], bool] = lambda: False,
-    stuck: Stuck = lambda _: (),
-) -> Iterator[int]:
-    """The places of futures as they end, well or badly, until all have or it is `enough`.
+class Watch:
+    """What a run has seen of its workers while it waited for them.
 
-    One that is `stuck` for some minutes, for the only machines that could do it are gone, is cancelled: it has ended.
-    So are all that are left if no worker has memory for anything for so long.
-
-    Raises HuntError if the scheduler is gone, or all workers are and none comes back.
+    A machine that has done nothing for some minutes, for it is gone or all its workers are halted for want of memory,
+    is not waited for any more, until it is seen to work.
     """
-    done: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for place, future in enumerate(futures):
-        future.add_done_callback(lambda _, place=place: done.put(place))
-    left = set(range(len(futures)))
-    watch = _Watch(workers, stuck)
-    while left and not enough():
-        try:
-            place = done.get(timeout=_STEP_S)
-        except queue.Empty:
-            place = -1
-            beat()
-        if place in left:
-            if futures[place].cancelled():
-                raise gone(workers)
-            left.remove(place)
-            beat()
-            yield place
-            watch.begin()
-        for given_up in watch.given_up(left):
-            left.remove(given_up)
-            workers.client.cancel([futures[given_up]])
-            yield given_up
-            watch.begin()
 
-
-class _Watch:
-    """What is seen of the workers while tasks are waited for."""
-
-    def __init__(self, workers: Workers, stuck: Stuck) -> None:
-        self._workers, self._stuck = workers, stuck
-        self._looked = time.monotonic()
-        self._since: dict[int, float] = {}  # stuck
+    def __init__(self, workers: Workers) -> None:
+        self.workers = workers
+        self._looked, self._relieved = time.monotonic(), -math.inf
         self._relief: threading.Thread | None = None
-        self.begin()
+        self._nobody = 0.0  # seconds that were waited without any worker
+        self._vain = dict.fromkeys(workers.machines(), 0.0)  # and for each machine, while it did nothing
 
-    def begin(self) -> None:
-        """A task has ended, and whoever took it may have taken long: nobody has been waited for since."""
-        self._met = self._ran = time.monotonic()
+    def ended(
+        self,
+        futures: Sequence[Any],
+        beat: Callable[[], None],
+        enough: Callable[[], bool] = lambda: False,
+        stuck: Stuck = lambda _: (),
+    ) -> Iterator[int]:
+        """The places of futures as they end, well or badly, until all have or it is `enough`.
 
-    def given_up(self, left: Collection[int]) -> list[int]:
+        One that no machine can do which is worth waiting for is cancelled: it has ended.
+
+        Raises HuntError if the scheduler is gone, or all workers are and none comes back.
+        """
+        done: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for place, future in enumerate(futures):
+            future.add_done_callback(lambda _, place=place: done.put(place))
+        left = set(range(len(futures)))
+        while left and not enough():
+            try:
+                place = done.get(timeout=_STEP_S)
+            except queue.Empty:
+                place = -1
+                beat()
+            if place in left:
+                if futures[place].cancelled():
+                    self._there()  # somebody else may have done so; without a scheduler everything is
+                left.remove(place)
+                beat()
+                yield place
+            for place in self._given_up(left, stuck) if self._due() else ():
+                if futures[place].status != "pending":  # it has just ended
+                    continue
+                left.remove(place)
+                self.workers.client.cancel([futures[place]])
+                yield place
+                if self._due():  # that took a while: by now somebody may work again
+                    break
+
+    def _due(self) -> bool:
+        return time.monotonic() - self._looked > _LOOK_S
+
+    def _given_up(self, left: Collection[int], stuck: Stuck) -> list[int]:
         """The places that can't end any more. Raises HuntError as `ended` does."""
         now = time.monotonic()
-        if now - self._looked <= _LOOK_S:
-            return []
-        self._looked = now
-        there = _there(self._workers)
-        machines = self._workers.machines(there)
-        self._met = now if machines else self._met
-        if now - self._met > _PATIENCE_S:
-            where = self._workers.place.shown
+        # Who was busy with something else was not waiting.
+        waited, self._looked = min(now - self._looked, 2 * _LOOK_S), now
+        there = self._there()
+        self._nobody = 0.0 if there else self._nobody + waited
+        if self._nobody > _PATIENCE_S:
+            where = self.workers.place.shown
             raise HuntError(f"--cluster {where}: no worker is left; nothing was written") from None
-        if not self._all_halted(there):
-            self._ran = now
-        if now - self._ran > _PATIENCE_S:
-            return [*left]
-        stuck = set(left).intersection(self._stuck(machines) if machines else ())
-        self._since = {n: self._since.get(n, now) for n in stuck}
-        return [n for n, begin in self._since.items() if now - begin > _PATIENCE_S]
+        self._relieve(there)
+        working = self.workers.machines({address: told for address, told in there.items() if _works(told)})
+        machines = {*self._vain, *self.workers.machines(there)}
+        self._vain = {name: 0.0 if name in working else self._vain.get(name, 0.0) + waited for name in machines}
+        hoped = [name for name, seconds in self._vain.items() if seconds <= _PATIENCE_S]
+        lost = set(left).intersection(stuck(hoped)) if hoped or not machines else left
+        return sorted(lost)
 
-    def _all_halted(self, there: Mapping[str, Mapping[str, Any]]) -> bool:
-        """Whether nothing runs, and workers wait for memory; they are told to let go of what they can."""
-        halted = [address for address, worker in there.items() if worker["status"] == "paused"]
-        if halted and (self._relief is None or not self._relief.is_alive()):
-            # Who does not answer must not hold us up.
-            self._relief = threading.Thread(target=self._relieve, args=(halted,), name="relieve", daemon=True)
-            self._relief.start()
-        running = any(worker["metrics"].get("task_counts", {}).get("executing") for worker in there.values())
-        return bool(halted) and not running
+    def _relieve(self, there: Mapping[str, Mapping[str, Any]]) -> None:
+        """Those that wait for memory are told to let go of what they can."""
+        halted = [address for address, told in there.items() if told["status"] == "paused"]
+        now = time.monotonic()
+        if not halted or now - self._relieved < _RELIEF_S or (self._relief and self._relief.is_alive()):
+            return
+        # Who does not answer must not hold us up.
+        self._relieved, self._relief = now, threading.Thread(target=self._tell, args=(halted,), daemon=True)
+        self._relief.start()
 
-    def _relieve(self, halted: list[str]) -> None:
+    def _tell(self, halted: list[str]) -> None:
         with suppress(Exception, CancelledError):  # a worker, or a scheduler, that is gone: seen at the next look
-            self._workers.client.run(memory.relieve, workers=halted, on_error="ignore")
+            self.workers.client.run(memory.relieve, workers=halted, on_error="ignore")
+
+    def _there(self) -> Mapping[str, Mapping[str, Any]]:
+        try:
+            return self.workers.there()
+        except Exception:  # it no longer answers: whatever Dask raises then
+            raise HuntError(
+                f"--cluster {self.workers.place.shown}: the scheduler is gone; nothing was written"
+            ) from None
 
 
-def given(future: Any) -> Any:
+def _works(told: Mapping[str, Any]) -> bool:
+    """Whether a worker does anything, or would."""
+    tasks = told["metrics"].get("task_counts", {})
+    return told["status"] != "paused" or any(tasks.get(state) for state in _BUSY)
+
+
+def given(future: Any, beat: Callable[[], None]) -> Any:
     """What a task that has ended gave; None: it has failed, or its worker was lost with it, as may be at any moment."""
-    if future.status != "finished":
-        return None
+    came: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    until = time.monotonic() + _PATIENCE_S
+    if future.status == "finished":
+        threading.Thread(target=lambda: came.put(_result(future)), daemon=True).start()
+    # If it is lost on its way, Dask would wait until somebody has done it again.
+    while future.status == "finished" and time.monotonic() < until:
+        try:
+            return came.get(timeout=_STEP_S)
+        except queue.Empty:
+            beat()
+    return None
+
+
+def _result(future: Any) -> Any:
     try:
         return future.result()
     except (Exception, CancelledError):  # whatever Dask raises then: it is done again, here, and says what is wrong
         return None
-
-
-def gone(workers: Workers) -> HuntError:
-    return HuntError(f"--cluster {workers.place.shown}: the scheduler is gone; nothing was written")
-
-
-def _there(workers: Workers) -> Mapping[str, Mapping[str, Any]]:
-    try:
-        return workers.there()
-    except Exception:  # it no longer answers: whatever Dask raises then
-        raise gone(workers) from None
 
 
 def ending() -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from click.testing import CliRunner
 
 from hunt import memory, registry
 from hunt.cli import main
+from hunt.cluster import gather as gather_module
 from hunt.cluster import held, lots, sight, tasks, waiting
 from hunt.cluster.connect import Workers
 from hunt.model import Report
@@ -182,6 +183,15 @@ def test_what_workers_lose_for_good_is_read_and_hunted_in_here(workers: Workers,
     finally:
         workers.client.run(_loses, False)
     assert any(note.startswith("hunting on ") and note.endswith("it is done here") for note in noted.notes)
+    assert not any("was read by a worker that is lost" in note for note in noted.notes)  # they handed it over
+
+
+def test_what_no_worker_hands_over_is_read_again_here(
+    workers: Workers, log: Path, alone: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "given", lambda *_: None)
+    noted = Noted()
+    assert_equal(run(asking(log, cluster="local:2"), noted), alone)
     assert any("was read by a worker that is lost" in note for note in noted.notes)
 
 
@@ -208,12 +218,43 @@ def test_what_halted_workers_never_do_is_done_here(
     assert any("it is done here" in note for note in noted.notes)
 
 
-@contextmanager
-def halted(workers: Workers, how: Callable[..., None], *given: float) -> Iterator[None]:
-    """Workers that Dask has halted when the `with` block begins, and that work again after it."""
-    workers.client.run(how, *given)
-    try:
+@pytest.mark.usefixtures("small")
+def test_the_others_do_what_one_halted_worker_never_does(workers: Workers, log: Path, alone: Report) -> None:
+    noted = Noted()
+    with halted(workers, _halting, 0.001, only=1):
+        assert_equal(run(asking(log, cluster="local:2"), noted), alone)
+    assert noted.notes == []
+
+
+@pytest.mark.usefixtures("small")
+def test_what_was_read_is_fetched_from_workers_that_are_halted_then(
+    workers: Workers, log: Path, alone: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_PATIENCE_S", 2.0)
+    usual = gather_module._Run.gathered
+
+    def gathered(run: Any) -> Any:
+        workers.client.run(_halting, 0.001)
         _wait_for(workers, "paused")
+        return usual(run)
+
+    monkeypatch.setattr(gather_module._Run, "gathered", gathered)
+    noted = Noted()
+    with halted(workers, _halting, 0.8, only=0):
+        begin = time.monotonic()
+        assert_equal(run(asking(log, cluster="local:2"), noted), alone)
+    assert time.monotonic() - begin < 15
+    assert noted.notes and all(note.endswith("or have no memory; it is done here") for note in noted.notes)
+    assert len(set(noted.notes)) == len(noted.notes)
+
+
+@contextmanager
+def halted(workers: Workers, how: Callable[..., None], *given: float, only: int = 2) -> Iterator[None]:
+    """So many workers that Dask has halted when the `with` block begins, and that work again after it."""
+    some = sorted(workers.there())[:only]
+    workers.client.run(how, *given, workers=some)
+    try:
+        _wait_for(workers, "paused", some)
         yield
     finally:
         workers.client.run(_halting, 0.8)
@@ -233,9 +274,9 @@ def _filled(dask_worker: Any) -> None:
     manager.memory_pause_fraction = (psutil.Process().memory_info().rss - (200 << 20)) / manager.memory_limit
 
 
-def _wait_for(workers: Workers, status: str) -> None:
+def _wait_for(workers: Workers, status: str, some: Collection[str] | None = None) -> None:
     until = time.monotonic() + 20
-    while any(worker["status"] != status for worker in workers.there().values()):
+    while any(told["status"] != status for name, told in workers.there().items() if some is None or name in some):
         assert time.monotonic() < until
         time.sleep(0.05)
 

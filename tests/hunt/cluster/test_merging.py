@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hunt import registry
-from hunt.cluster import lots, tasks, waiting
-from hunt.cluster.connect import Place
+from hunt.cluster import lots, tasks
 from hunt.cluster.held import Lots, grouped, parts_of
 from hunt.cluster.lots import Lot, cut, named
 from hunt.cluster.tasks import Facts, How, Order, Read
 from hunt.cluster.versions import here
+from hunt.cluster.waiting import Watch
 from hunt.coverage import Seen
 from hunt.coverage.seen import _KEPT
 from hunt.events import Events
@@ -153,6 +152,9 @@ class Some:
     def memory(self) -> int:
         return self.bytes
 
+    def machines(self) -> dict[str, list[str]]:
+        return {}
+
 
 @given(st.dictionaries(st.sampled_from(["", *"abcdefghij"]), st.integers(1, 1000)), st.integers(1, 5))
 @settings(max_examples=40)
@@ -268,7 +270,7 @@ def name_of(agreed: Agreed, host: str = "WS01") -> str:
     events = Events(())
     events.add(Batch({}, batch(start(OUTLOOK, host=host, record_id="1", record_number="1")).census))
     asked: Any = SimpleNamespace(needs=(), settings=Settings())
-    held = parts_of(some(1, 8 << 30), Lots([], [], {}, [], pytest.fail), asked, events, agreed)
+    held = parts_of(Watch(some(1, 8 << 30)), Lots([], [], {}, [], pytest.fail), asked, events, agreed)
     return held.parts[0].name
 
 
@@ -286,63 +288,9 @@ def test_events_are_picked_before_any_worker_is_busy_with_a_part() -> None:
     hosts = {f"ws{number}": 10 for number in range(8)}
     asked: Any = SimpleNamespace(needs=(), settings=Settings())
     read: Any = SimpleNamespace(key="read-1", status="finished")
-    held = parts_of(workers, Lots([read], [hosts], {}, [], pytest.fail), asked, Events(()), Agreed())
+    held = parts_of(Watch(workers), Lots([read], [hosts], {}, [], pytest.fail), asked, Events(()), Agreed())
     held._work(held.parts[1], b"", "work-1")
     assert order[tasks.picked_of] > order[tasks.work_on]
-
-
-class Future:
-    """A task; those that wait for a machine that is gone never end."""
-
-    def __init__(self, ends: bool) -> None:
-        self.status, self.ends = ("finished" if ends else "pending"), ends
-
-    def add_done_callback(self, done: Callable[[Future], None]) -> None:
-        self.done = done
-        if self.ends:
-            done(self)
-
-    def end(self) -> None:
-        self.status = "finished"
-        self.done(self)
-
-    def cancelled(self) -> bool:
-        return self.status == "cancelled"
-
-
-def test_a_task_whose_machines_are_gone_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("_STEP_S", 0.01), ("_LOOK_S", 0.02), ("_PATIENCE_S", 0.1)):
-        monkeypatch.setattr(waiting, name, value)
-    futures = [Future(True), Future(False)]
-
-    def cancel(given: list[Future]) -> None:
-        given[0].status = "cancelled"
-
-    client = SimpleNamespace(cancel=cancel)
-    workers: Any = SimpleNamespace(machines=lambda there: {"b": []}, there=dict, client=client)
-    told = waiting.ended(workers, futures, lambda: None, stuck=lambda machines: () if "a" in machines else (1,))
-    assert list(told) == [0, 1]
-    assert futures[1].cancelled()
-
-
-@pytest.mark.parametrize("seen", [{}, {"a": {"status": "paused", "metrics": {}}}], ids=["no worker", "a halted one"])
-def test_who_takes_long_over_what_has_ended_costs_no_other_task(
-    seen: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in (("_STEP_S", 0.01), ("_LOOK_S", 0.02), ("_PATIENCE_S", 0.2)):
-        monkeypatch.setattr(waiting, name, value)
-    futures = [Future(True), Future(False)]
-
-    def there() -> dict[str, Any]:
-        futures[1].end()  # a moment after it was looked for
-        return seen
-
-    client = SimpleNamespace(cancel=pytest.fail, run=lambda *_, **__: None)
-    workers: Any = SimpleNamespace(there=there, machines=lambda there: there, client=client, place=Place(1))
-    told = waiting.ended(workers, futures, lambda: None)
-    assert next(told) == 0
-    time.sleep(0.3)
-    assert list(told) == [1]
 
 
 def test_what_was_lost_and_cannot_be_read_again_is_no_part_without_events(path: Path) -> None:
