@@ -213,7 +213,7 @@ def _told_apart(found: pl.DataFrame) -> pl.DataFrame:
     """Findings whose events have the same names, as in exports without record ids, get ids by what they say as well.
 
     None of them keeps the id that they share: with more evidence it could become another's. Those that say the same
-    are numbered, in the order of everything else they say.
+    are numbered, in the order of everything else they say: with more evidence those alone may change their numbers.
     """
     shared = found["finding_id"].is_duplicated()
     if not shared.any():

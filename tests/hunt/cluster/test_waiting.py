@@ -162,10 +162,10 @@ def test_what_somebody_else_has_cancelled_has_ended_and_gave_nothing() -> None:
     assert given(future, beat) is None
 
 
-def test_what_was_cancelled_for_there_is_no_scheduler_ends_the_run() -> None:
+def test_what_was_cancelled_for_there_is_no_scheduler_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client(a="running")
     watched = watch(client)
-    client.scheduler_info = _gone  # type: ignore[method-assign]
+    monkeypatch.setattr(client, "scheduler_info", _gone)
     future = Future()
     future.end("cancelled")
     with pytest.raises(HuntError, match="the scheduler is gone"):
