@@ -12,12 +12,13 @@ from contextlib import suppress
 from typing import Any
 
 from hunt import memory, pulse
+from hunt.cluster import elsewhere
 from hunt.cluster.connect import Workers
 from hunt.errors import HuntError
 
 _STEP_S = 0.25  # between two signs of life
 _LOOK_S = 1.0  # between two looks at the workers
-_RELIEF_S = 5.0  # between two times that those without memory are told to let go of some
+_RELIEF_S = 5.0  # between two times that those without memory are told to let go of some; it takes less to do so
 _PATIENCE_S = 120.0  # without any: those that died are started again by then
 _BUSY = ("executing", "long-running", "flight", "cancelled", "resumed")  # tasks that take a thread, or travel
 
@@ -36,6 +37,7 @@ class Watch:
         self.workers = workers
         self._looked, self._relieved = time.monotonic(), -math.inf
         self._relief: threading.Thread | None = None
+        self._told: frozenset[str] = frozenset()  # those that were told then
         self._nobody = 0.0  # seconds that were waited without any worker
         self._vain = dict.fromkeys(workers.machines(), 0.0)  # and for each machine, while it did nothing
 
@@ -99,18 +101,26 @@ class Watch:
         return sorted(lost)
 
     def _relieve(self, there: Mapping[str, Mapping[str, Any]]) -> None:
-        """Those that wait for memory are told to let go of what they can."""
-        halted = [address for address, told in there.items() if told["status"] == "paused"]
+        """Those that wait for memory are told to let go of what they can; if it is no help, others do their work."""
+        halted = frozenset(address for address, told in there.items() if told["status"] == "paused")
         now = time.monotonic()
         if not halted or now - self._relieved < _RELIEF_S or (self._relief and self._relief.is_alive()):
             return
         # Who does not answer must not hold us up.
-        self._relieved, self._relief = now, threading.Thread(target=self._tell, args=(halted,), daemon=True)
+        arguments = sorted(halted), sorted(halted & self._told)
+        self._relief = threading.Thread(target=self._tell, args=arguments, daemon=True)
+        self._relieved, self._told = now, halted
         self._relief.start()
 
-    def _tell(self, halted: list[str]) -> None:
-        with suppress(Exception, CancelledError):  # a worker, or a scheduler, that is gone: seen at the next look
-            self.workers.client.run(memory.relieve, workers=halted, on_error="ignore")
+    def _tell(self, halted: list[str], still: list[str]) -> None:
+        client = self.workers.client
+        # A worker, or a scheduler, that is gone: seen at the next look. Or a scheduler without this program, or one of
+        # another Dask: what was given to halted workers then waits for them.
+        with suppress(Exception, CancelledError):
+            if still:
+                client.run_on_scheduler(elsewhere.move, still, client.id)
+        with suppress(Exception, CancelledError):
+            client.run(memory.relieve, workers=halted, on_error="ignore")
 
     def _there(self) -> Mapping[str, Mapping[str, Any]]:
         try:

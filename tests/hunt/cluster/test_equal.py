@@ -227,6 +227,44 @@ def test_the_others_do_what_one_halted_worker_never_does(workers: Workers, log: 
 
 
 @pytest.mark.usefixtures("small")
+def test_others_do_what_was_given_to_a_worker_that_is_halted_then(
+    workers: Workers, log: Path, alone: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_RELIEF_S", 0.5)
+    submit, go, given, busy = workers.client.submit, tmp_path / "go", [], []
+    one, other = sorted(workers.there())
+
+    def submitted(task: Any, *arguments: Any, key: str, **where: Any) -> Any:
+        if key.startswith("facts-") and not go.exists():  # by then all is given that can be
+            _wait(lambda: any(str(key).startswith("read-") for key in workers.client.processing()[one]))
+            workers.client.run(_halting, 0.001, workers=[one])
+            _wait_for(workers, "paused", [one])
+            given.extend(key for key in workers.client.processing()[one] if str(key).startswith("read-"))
+            go.touch()
+        future = submit(task, *arguments, key=key, **where)
+        if key.startswith("how-"):  # all reads want it; then nobody begins with one
+            future.result()
+            busy.extend(submit(_busy, str(go), workers=[name], pure=False) for name in (one, other))
+        return future
+
+    monkeypatch.setattr(workers.client, "submit", submitted)
+    noted = Noted()
+    with halted(workers, _halting, 0.8, only=0):
+        begin = time.monotonic()
+        try:
+            assert_equal(run(asking(log, cluster="local:2"), noted), alone)
+        finally:
+            go.touch()
+    assert given and time.monotonic() - begin < 20
+    assert noted.notes == [] and all(future.done() for future in busy)
+
+
+def _busy(until: str) -> None:
+    while not Path(until).exists():
+        time.sleep(0.01)
+
+
+@pytest.mark.usefixtures("small")
 def test_what_was_read_is_fetched_from_workers_that_are_halted_then(
     workers: Workers, log: Path, alone: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,9 +313,17 @@ def _filled(dask_worker: Any) -> None:
 
 
 def _wait_for(workers: Workers, status: str, some: Collection[str] | None = None) -> None:
-    until = time.monotonic() + 20
-    while any(told["status"] != status for name, told in workers.there().items() if some is None or name in some):
-        assert time.monotonic() < until
+    def told() -> bool:
+        there = workers.there()
+        return all(there[name]["status"] == status for name in there if some is None or name in some)
+
+    _wait(told)
+
+
+def _wait(until: Callable[[], bool]) -> None:
+    last = time.monotonic() + 20
+    while not until():
+        assert time.monotonic() < last
         time.sleep(0.05)
 
 

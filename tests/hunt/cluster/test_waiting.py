@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hunt.cluster import waiting
+from hunt.cluster import elsewhere, waiting
 from hunt.cluster.connect import Place, Workers
 from hunt.cluster.waiting import Watch, given
 from hunt.errors import HuntError
@@ -51,9 +51,12 @@ class Future:
 class Client:
     """What a scheduler tells of its workers."""
 
+    id = "client"
+
     def __init__(self, **status: str) -> None:
         self.told = {name: worker(status) for name, status in status.items()}
         self.relieved: list[list[str]] = []
+        self.moved: list[tuple[Any, ...]] = []
 
     def scheduler_info(self, n_workers: int) -> dict[str, Any]:
         return {"workers": self.told}
@@ -64,6 +67,9 @@ class Client:
 
     def run(self, task: Any, workers: list[str], on_error: str) -> None:
         self.relieved.append(workers)
+
+    def run_on_scheduler(self, *task: Any) -> None:
+        self.moved.append(task)
 
 
 def worker(status: str, **counts: int) -> dict[str, Any]:
@@ -97,6 +103,15 @@ def test_of_halted_workers_everything_is_given_up_and_they_are_told_to_let_go() 
     client = Client(a="paused")
     assert list(watch(client).ended([Future(), Future()], beat)) == [0, 1]
     assert 2 <= len(client.relieved) < 10 and client.relieved[0] == ["a"]
+
+
+def test_what_a_worker_was_given_goes_to_others_when_letting_go_is_no_help() -> None:
+    client = Client(a="paused", b="running")
+    future = Future()
+    threading.Timer(PATIENCE_S, future.end).start()
+    assert list(watch(client).ended([future], beat)) == [0]
+    assert client.moved and set(map(str, client.moved)) == {str((elsewhere.move, ["a"], "client"))}
+    assert len(client.moved) < len(client.relieved)  # at first it is only told to let go
 
 
 def test_who_is_halted_is_waited_for_once_not_for_each_thing_that_is_asked() -> None:
