@@ -222,7 +222,7 @@ def _told_apart(found: pl.DataFrame) -> pl.DataFrame:
     ids = pl.Series([_digits(json.dumps(row, ensure_ascii=False)) for row in few.select("finding_id", *_OWN).rows()])
     lists = [c for c, dtype in few.schema.items() if isinstance(dtype, pl.List)]
     said = few.select(pl.exclude("finding_id", *lists), pl.col(lists).list.join("\n"))
-    order = said.with_columns(_id=ids).with_row_index("_row").sort(*said.columns, nulls_last=True)
+    order = said.with_columns(_id=ids).with_row_index("_row").sort(*said.columns, nulls_last=True, maintain_order=True)
     nth = order.select("_row", n=pl.int_range(pl.len()).over("_id")).sort("_row")["n"]
     own = [_digits(f"{id_}\t{n}") if n else id_ for id_, n in zip(ids, nth, strict=True)]
     return found.with_columns(finding_id=found["finding_id"].scatter(shared.arg_true(), pl.Series(own)))

@@ -93,6 +93,7 @@ class Held:
     events: Events
     agreed: Agreed
     undivided: bool
+    interrupted: bool  # while reading: then what was read is still hunted in
     _agreed: Any = None  # a future, made once for all parts
     _noted: set[str] = field(default_factory=set)
 
@@ -106,13 +107,12 @@ class Held:
         content = cloudpickle.dumps(work)
         named = hashlib.sha256(content).hexdigest()[:32]
         futures = [self._work(part, content, f"work-{named}-{part.name}") for part in self.parts]
-        before = self.asked.stop.requested  # then what was read is still hunted in
         done: dict[int, T] = {}
         first = 0  # of those that are still to be given
         hunts = isinstance(work, hunting.Stage)
 
         def enough() -> bool:
-            return hunts and self.asked.stop.requested and not before
+            return hunts and self.asked.stop.requested and not self.interrupted
 
         def stuck(machines: Iterable[str]) -> Iterator[int]:
             lost = [self.lots.hosts[lot] for lot in self.lots.lost(machines)]
@@ -287,7 +287,7 @@ def parts_of(watch: Watch, lots: Lots, asked: Asked, events: Events, agreed: Agr
         ]
         size = sum(sizes[host] for host in keys)
         parts.append(Part(hashed(said), size, tuple(asked.needs), asked.settings, share, own, workers.versions))
-    return Held(watch, lots, parts, asked, events, agreed, undivided=len(parts) == 1)
+    return Held(watch, lots, parts, asked, events, agreed, len(parts) == 1, asked.stop.requested)
 
 
 def room_of(workers: Workers) -> Room:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import pickle
 import socket
 import sys
@@ -83,6 +84,24 @@ def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(HuntError) as error, connect.connected("local:2", 1 << 30):
         pass
     assert str(error.value) == "--cluster: Dask is not installed; pip install evtx-hunt[cluster]"
+
+
+def test_workers_of_this_machine_have_settings_of_their_own(started: Workers) -> None:
+    wanted = {"POLARS_MAX_THREADS": "1", "MALLOC_TRIM_THRESHOLD_": str((4 << 30) // 3 // 8)}
+    expected = {name: os.environ.get(name, value) for name, value in wanted.items()}  # as the user has them
+    told = started.client.run(_variables, list(wanted))
+    assert [*told.values()] == [expected, expected]
+
+
+def _variables(names: list[str]) -> dict[str, str | None]:
+    return {name: os.environ.get(name) for name in names}
+
+
+def test_settings_of_others_are_not_left_here_and_those_of_the_user_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUNT_OWN", "own")
+    with connect._environment(HUNT_OWN="ours", HUNT_NEW="new"):
+        assert os.environ["HUNT_OWN"] == "own" and os.environ["HUNT_NEW"] == "new"
+    assert os.environ["HUNT_OWN"] == "own" and "HUNT_NEW" not in os.environ
 
 
 # Versions.

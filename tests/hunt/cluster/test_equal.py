@@ -410,6 +410,23 @@ def test_an_interrupt_leaves_what_was_read_and_says_what_was_not(workers: Worker
     assert 0 < sum(tally.read for tally in report.tallies) < 480
 
 
+@pytest.mark.usefixtures("small", "few_parts")
+def test_an_interrupt_while_hunting_ends_what_builds_on_it_as_well(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def given(future: Any, beat: Callable[[], None]) -> Any:
+        if not parts:
+            signal.raise_signal(signal.SIGINT)
+        parts.extend([future.key] if future.key.startswith("work-") else [])
+        return waiting.given(future, beat)
+
+    parts: list[str] = []
+    monkeypatch.setattr(held, "given", given)
+    report = run(Request([ROOT / "samples" / "logs" / f"{name}.evtx" for name in SAMPLES], cluster="local:2"))
+    assert report.interrupted and report.unread == ()
+    assert len(parts) == 1  # of two, of each of two stages
+
+
 class Interrupting(Watcher):
     """Ctrl-C as soon as something was read."""
 
