@@ -15,8 +15,10 @@ from hunt import coverage, pulse
 from hunt.cluster import lots as cutting
 from hunt.cluster import tasks
 from hunt.cluster.connect import Workers
-from hunt.cluster.held import Lots, parts_of, room_of
+from hunt.cluster.grouping import room_of
+from hunt.cluster.held import parts_of
 from hunt.cluster.lots import Lot
+from hunt.cluster.reads import Lots, beyond
 from hunt.cluster.sight import absolute, token, who_sees, witness
 from hunt.cluster.tasks import Facts, How, Order, Read
 from hunt.cluster.waiting import Watch, given
@@ -75,6 +77,7 @@ class _Run:
     held: dict[int, Any] = field(default_factory=dict)  # its Read: a future, or what was read here
     witnesses: dict[str, Path | None] = field(default_factory=dict)  # by source
     tokens: dict[Path, str] = field(default_factory=dict)
+    how: Any = None  # a future of what all reads need
     done: int = 0  # bytes
     records: int = 0
 
@@ -95,8 +98,9 @@ class _Run:
         again: list[tuple[int, str]] = []
 
         def stuck(machines: Iterable[str]) -> Iterator[int]:
+            there = frozenset(machines)
             for n, place in enumerate(places):
-                if reads[n].status != "finished" and self.lots[place].machines.isdisjoint(machines):
+                if beyond(reads[n], self.how, self.lots[place].machines, there):
                     yield n
 
         for n in self.watch.ended(futures, self._beat, lambda: stop.requested, stuck):
@@ -156,12 +160,12 @@ class _Run:
         name = cutting.named(self.workers.versions, self.reading, self.job.wants)
         how = How(self.reading, self.job.wants, self.workers.versions)
         submit, everywhere = self.workers.client.submit, frozenset(self.workers.machines())
-        common = submit(tasks.same, how, key=f"how-{name}")
+        self.how = submit(tasks.same, how, key=f"how-{name}")
         ordered = {}
         for place, lot in enumerate(self.lots):
             where = {} if lot.machines == everywhere else {"workers": sorted(lot.machines)}
             if lot.machines:
-                ordered[place] = submit(tasks.read, self._order(lot), common, key=f"read-{lot.key(name)}", **where)
+                ordered[place] = submit(tasks.read, self._order(lot), self.how, key=f"read-{lot.key(name)}", **where)
         return ordered
 
     def _order(self, lot: Lot) -> Order:
@@ -261,6 +265,7 @@ class _Run:
             [self.facts[place].hosts for place in places],
             kinds,
             [self.lots[place].machines for place in places],
+            self.how,
             lambda n: self._again(places[n]),
         )
         return Gathered(tallies, problems, events, seen, parts_of(self.watch, lots, job, events, agreed))

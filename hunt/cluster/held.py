@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +10,12 @@ from typing import Any, Protocol, TypeVar
 
 import polars as pl
 
-from hunt import hunting, room
+from hunt import hunting
 from hunt.cluster import tasks
 from hunt.cluster.connect import Workers
+from hunt.cluster.grouping import for_parts, grouped
 from hunt.cluster.lots import hashed, told
+from hunt.cluster.reads import Lots
 from hunt.cluster.tasks import Packed, Part, Read
 from hunt.cluster.waiting import Watch, ending, given
 from hunt.errors import TooLargeError
@@ -26,12 +27,6 @@ from hunt.shares import Agreed, Share
 from hunt.watcher import Watcher
 
 T = TypeVar("T")
-
-_USED = 0.75  # of a worker's memory
-_BASE = 512 << 20  # bytes: libraries, what reading leaves, and lots that wait (measured)
-_LEAST = 192 << 20  # bytes, for a worker that has hardly more than that
-_EVEN = 4  # buckets for each part, at least, so that parts are of about one size
-_EACH = 2  # parts for each task that runs at a time, at least, so that all end at about the same time
 
 
 class Asked(Protocol):
@@ -53,33 +48,6 @@ class Asked(Protocol):
 
     @property
     def watcher(self) -> Watcher: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Lots:
-    """What was read, in reading order: futures of Read, or Reads of our own; and bytes of each of their hosts.
-
-    `again` reads one of them here.
-    """
-
-    reads: list[Any]
-    hosts: Sequence[Mapping[str, int]]
-    kinds: Mapping[tuple[str, int], int]  # bytes of each type of events
-    machines: Sequence[frozenset[str]]  # that can read them
-    again: Callable[[int], Read]
-
-    def of(self, share: Share) -> list[int]:
-        """The places of those that have events of some hosts."""
-        return [place for place, hosts in enumerate(self.hosts) if share.meets(hosts)]
-
-    def lost(self, machines: Iterable[str]) -> set[int]:
-        """The places of those of which what was read is gone, and so are the machines that could read it again."""
-        there = frozenset(machines)
-        return {
-            place
-            for place, read in enumerate(self.reads)
-            if not isinstance(read, Read) and read.status != "finished" and self.machines[place].isdisjoint(there)
-        }
 
 
 @dataclass(slots=True)
@@ -116,8 +84,9 @@ class Held:
 
         def stuck(machines: Iterable[str]) -> Iterator[int]:
             lost = [self.lots.hosts[lot] for lot in self.lots.lost(machines)]
-            for place, part in enumerate(self.parts if lost else ()):
-                if any(part.share.meets(hosts) for hosts in lost):
+            failed = self._agreed is not None and self._agreed.status == "error"
+            for place, part in enumerate(self.parts if lost or failed else ()):
+                if failed or any(part.share.meets(hosts) for hosts in lost):
                     yield place
 
         for place in self.watch.ended(futures, ending, enough, stuck):
@@ -237,7 +206,7 @@ class Held:
                 lots.append(read)
             else:  # less has to travel
                 lots.append(self._picked(read, part.share, None))
-        room = _for_parts(self.workers)
+        room = for_parts(self.workers)
         return self.workers.client.submit(tasks.work_on, content, part, self._agreed, room, lots, key=key)
 
     def _fits(self, hosts: Iterable[Mapping[str, int]]) -> None:
@@ -288,49 +257,6 @@ def parts_of(watch: Watch, lots: Lots, asked: Asked, events: Events, agreed: Agr
         size = sum(sizes[host] for host in keys)
         parts.append(Part(hashed(said), size, tuple(asked.needs), asked.settings, share, own, workers.versions))
     return Held(watch, lots, parts, asked, events, agreed, len(parts) == 1, asked.stop.requested)
-
-
-def room_of(workers: Workers) -> Room:
-    """Of each worker, for one task."""
-    return Room.of(max(room.LEAST, workers.memory()))
-
-
-def _for_parts(workers: Workers) -> int:
-    """Bytes of a worker's memory that parts may take: Dask halts a worker that fills four fifths, then ends it."""
-    return max(_LEAST, int(workers.memory() * _USED) - _BASE)
-
-
-def grouped(sizes: Mapping[str, int], workers: Workers) -> list[frozenset[str]]:
-    """Hosts in groups, the largest first into the smallest group; the first group holds those without a name.
-
-    Where there are many, what falls into one bucket goes together, if it is not too much.
-    """
-    total = sum(sizes.values())
-    most = int(_for_parts(workers) / tasks.HUNTED)
-    at_once = workers.count()
-    rounds = max(_EACH, -(-total // (most * at_once)))  # whole ones: in half a one, half of the workers wait
-    number = max(1, min(len(sizes), rounds * at_once))
-    # Of as few buckets as give parts of about one size: packets of small frames are of several.
-    some = min(tasks.BUCKETS, 1 << (_EVEN * number - 1).bit_length())
-    together = _by_bucket(sizes, some) if len(sizes) > tasks.FEW else {}
-    if number > len(together) // 2 or any(sum(own.values()) > total / number for own in together.values()):
-        together = {host: {host: size} for host, size in sizes.items()}
-    groups: list[set[str]] = [{""}, *(set[str]() for _ in range(number - 1))]
-    weights = [(0, n) for n in range(number)]
-    whole = ((sum(own.values()), name, own) for name, own in together.items())
-    for size, _, hosts in sorted(whole, key=lambda entry: ("" not in entry[2], -entry[0], entry[1])):
-        weight, n = heapq.heappop(weights)  # the first is that of the nameless
-        groups[n].update(hosts)
-        heapq.heappush(weights, (weight + size, n))
-    first, *others = groups
-    return [frozenset(first), *(frozenset(group) for group in others if group)]
-
-
-def _by_bucket(sizes: Mapping[str, int], buckets: int) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for host, size in sizes.items():
-        found.setdefault(f"{tasks.bucket(host) % buckets:02}", {})[host] = size
-    return found
 
 
 def _common(agreed: Agreed) -> str:

@@ -30,7 +30,8 @@ class Watch:
     """What a run has seen of its workers while it waited for them.
 
     A machine that has done nothing for some minutes, for it is gone or all its workers are halted for want of memory,
-    is not waited for any more, until it is seen to work.
+    is not waited for any more, until it is seen to work. Nor is anything if no machine does anything at all: Dask never
+    does a task that was done, is lost, and needs one that has failed since.
     """
 
     def __init__(self, workers: Workers) -> None:
@@ -40,6 +41,7 @@ class Watch:
         self._told: frozenset[str] = frozenset()  # those that were told then
         self._nobody = 0.0  # seconds that were waited without any worker
         self._vain = dict.fromkeys(workers.machines(), 0.0)  # and for each machine, while it did nothing
+        self._still = 0.0  # and while nothing was done, nor ended, though workers were there that would
 
     def ended(
         self,
@@ -68,6 +70,7 @@ class Watch:
                 if futures[place].cancelled():
                     self._there()  # somebody else may have done so; without a scheduler everything is
                 left.remove(place)
+                self._still = 0.0
                 beat()
                 yield place
             for place in self._given_up(left, stuck) if self._due() else ():
@@ -97,8 +100,10 @@ class Watch:
         machines = {*self._vain, *self.workers.machines(there)}
         self._vain = {name: 0.0 if name in working else self._vain.get(name, 0.0) + waited for name in machines}
         hoped = [name for name, seconds in self._vain.items() if seconds <= _PATIENCE_S]
-        lost = set(left).intersection(stuck(hoped)) if hoped or not machines else left
-        return sorted(lost)
+        self._still = self._still + waited if working and not any(map(_busy, there.values())) else 0.0
+        if (machines and not hoped) or self._still > _PATIENCE_S:
+            return sorted(left)
+        return sorted(set(left).intersection(stuck(hoped)))
 
     def _relieve(self, there: Mapping[str, Mapping[str, Any]]) -> None:
         """Those that wait for memory are told to let go of what they can; if it is no help, others do their work."""
@@ -133,8 +138,12 @@ class Watch:
 
 def _works(told: Mapping[str, Any]) -> bool:
     """Whether a worker does anything, or would."""
+    return told["status"] != "paused" or _busy(told)
+
+
+def _busy(told: Mapping[str, Any]) -> bool:
     tasks = told["metrics"].get("task_counts", {})
-    return told["status"] != "paused" or any(tasks.get(state) for state in _BUSY)
+    return any(tasks.get(state) for state in _BUSY)
 
 
 def given(future: Any, beat: Callable[[], None]) -> Any:

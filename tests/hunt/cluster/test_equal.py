@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from hunt import memory, registry
 from hunt.cli import main
 from hunt.cluster import gather as gather_module
-from hunt.cluster import held, lots, sight, tasks, waiting
+from hunt.cluster import grouping, held, lots, sight, tasks, waiting
 from hunt.cluster.connect import Workers
 from hunt.model import Report
 from hunt.pipeline import Request, run
@@ -64,7 +64,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def few_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """One for each worker: every query is run on each."""
-    monkeypatch.setattr(held, "_EACH", 1)
+    monkeypatch.setattr(grouping, "_EACH", 1)
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +284,54 @@ def test_what_was_read_is_fetched_from_workers_that_are_halted_then(
     assert time.monotonic() - begin < 15
     assert noted.notes and all(note.endswith("or have no memory; it is done here") for note in noted.notes)
     assert len(set(noted.notes)) == len(noted.notes)
+
+
+@pytest.mark.usefixtures("small")
+def test_what_was_read_and_can_never_be_read_again_by_workers_is_read_here(
+    workers: Workers,
+    log: Path,
+    alone: Report,
+    pids: Callable[[], set[int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Dask does lost tasks again; those that need one that has failed since, it never does, nor says so."""
+    usual, go, hunting = waiting.Watch.ended, tmp_path / "go", []
+
+    def ended(watch: Any, futures: Any, *rest: Any, **more: Any) -> Any:
+        keys = [future.key for future in futures]
+        if not hunting and any(key.startswith("work-") for key in keys):
+            hunting.extend(keys)
+            _wait(lambda: workers.client.run_on_scheduler(_knows, keys))
+            workers.client.run_on_scheduler(_fail)
+            for pid in pids():
+                os.kill(pid, signal.SIGKILL)
+            go.touch()
+        return usual(watch, futures, *rest, **more)
+
+    def gathered(run: Any) -> Any:
+        busy.extend(workers.client.submit(_busy, str(go), workers=[name], pure=False) for name in workers.there())
+        return known(run)
+
+    known, busy = gather_module._Run.gathered, []
+    monkeypatch.setattr(waiting.Watch, "ended", ended)
+    monkeypatch.setattr(gather_module._Run, "gathered", gathered)
+    noted, begin = Noted(), time.monotonic()
+    try:
+        assert_equal(run(asking(log, cluster="local:2"), noted), alone)
+    finally:
+        go.touch()
+    assert hunting and time.monotonic() - begin < 30
+    assert any("was read by a worker that is lost, and can't be by others" in note for note in noted.notes)
+
+
+def _knows(keys: list[str], dask_scheduler: Any) -> bool:
+    return all(key in dask_scheduler.tasks for key in keys)
+
+
+def _fail(dask_scheduler: Any) -> None:
+    """What all reads need has failed."""
+    dask_scheduler.transitions({key: "erred" for key in dask_scheduler.tasks if key.startswith("how-")}, "test")
 
 
 @contextmanager

@@ -18,20 +18,23 @@ from hypothesis import strategies as st
 
 from hunt import registry
 from hunt.cluster import lots, tasks
-from hunt.cluster.held import Lots, grouped, parts_of
+from hunt.cluster.held import parts_of
 from hunt.cluster.lots import Lot, cut, named
+from hunt.cluster.reads import Lots
 from hunt.cluster.tasks import Facts, How, Order, Read
 from hunt.cluster.versions import here
 from hunt.cluster.waiting import Watch
 from hunt.coverage import Seen
 from hunt.coverage.seen import _KEPT
 from hunt.events import Events
+from hunt.interrupts import Stop
 from hunt.model import SYSMON, Batch, EventType, Evidence, Need, Piece, Reading, Settings, Wants
 from hunt.shares import Agreed, Share
 from parsers import jsonl
 from parsers.evtx import PARSER
 from samples.evtx_writer import sysmon_event, sysmon_process, write_log
 from tests.helpers import OUTLOOK, batch, event, evidence, guid, moment, start
+from tests.hunt.cluster.workers import some
 from tests.parsers.logs import START
 
 STARTS = Need(SYSMON, 1, frozenset({"Image", "Hashes", "Company"}))
@@ -137,66 +140,6 @@ def test_there_are_lots_for_all_and_none_is_too_large(total: int, running: int, 
     assert lots.size_of_lots(total, running) == size
 
 
-def some(running: int, memory: int) -> Any:
-    """So many workers, of such memory: all that is asked of `Workers`."""
-    return Some(running, memory)
-
-
-class Some:
-    def __init__(self, running: int, memory: int) -> None:
-        self.running, self.bytes, self.versions = running, memory, here()
-
-    def count(self) -> int:
-        return self.running
-
-    def memory(self) -> int:
-        return self.bytes
-
-    def machines(self) -> dict[str, list[str]]:
-        return {}
-
-
-@given(st.dictionaries(st.sampled_from(["", *"abcdefghij"]), st.integers(1, 1000)), st.integers(1, 5))
-@settings(max_examples=40)
-def test_each_host_is_in_one_group_and_those_without_a_name_in_the_first(sizes: dict[str, int], running: int) -> None:
-    groups = grouped(sizes, some(running, 8000))
-    assert "" in groups[0] and all(groups)
-    assert sorted(host for group in groups for host in group) == sorted({"", *sizes})
-    assert groups == grouped(dict(reversed(sizes.items())), some(running, 8000))
-
-
-@pytest.mark.parametrize("running", [1, 2, 3, 4])
-def test_parts_of_many_hosts_take_whole_packets(running: int) -> None:
-    sizes = {f"ws{number:04}": 90 + number % 20 for number in range(300)}
-    groups = grouped(sizes, some(running, 8 << 30))
-    packets: dict[int, set[str]] = {}
-    for host in sizes:
-        packets.setdefault(tasks.bucket(host), set()).add(host)
-    assert len(groups) == 2 * running
-    assert all(sum(packet <= group for group in groups) == 1 for packet in packets.values())
-
-
-def test_parts_of_many_hosts_are_of_about_one_size() -> None:
-    sizes = dict.fromkeys((f"ws{number:04}" for number in range(1000)), 10)
-    groups = grouped(sizes, some(2, 8 << 30))
-    assert len(groups) == 4
-    assert max(map(len, groups)) < 1.2 * min(map(len, groups))
-
-
-def test_no_part_is_larger_than_a_worker_has_room_for() -> None:
-    memory = 2 << 30
-    sizes = dict.fromkeys((f"ws{number:04}" for number in range(100)), 10 << 20)  # 1 GiB
-    groups = grouped(sizes, some(1, memory))
-    assert all(tasks.HUNTED * len(group - {""}) * (10 << 20) <= memory for group in groups)
-
-
-@pytest.mark.parametrize("running", [1, 2, 3])
-def test_no_worker_waits_while_others_hunt_in_a_last_part(running: int) -> None:
-    sizes = dict.fromkeys((f"ws{number:04}" for number in range(500)), 10 << 20)  # more than 2 parts for each of them
-    groups = grouped(sizes, some(running, 2 << 30))
-    assert len(groups) > 2 * running and len(groups) % running == 0
-
-
 # Tasks.
 
 
@@ -269,8 +212,8 @@ def name_of(agreed: Agreed, host: str = "WS01") -> str:
     """Of the only part of a run that has read nothing of interest."""
     events = Events(())
     events.add(Batch({}, batch(start(OUTLOOK, host=host, record_id="1", record_number="1")).census))
-    asked: Any = SimpleNamespace(needs=(), settings=Settings())
-    held = parts_of(Watch(some(1, 8 << 30)), Lots([], [], {}, [], pytest.fail), asked, events, agreed)
+    asked: Any = SimpleNamespace(needs=(), settings=Settings(), stop=Stop())
+    held = parts_of(Watch(some(1, 8 << 30)), Lots([], [], {}, [], None, pytest.fail), asked, events, agreed)
     return held.parts[0].name
 
 
@@ -286,9 +229,9 @@ def test_events_are_picked_before_any_worker_is_busy_with_a_part() -> None:
     workers: Any = some(2, 8 << 30)
     workers.client = SimpleNamespace(submit=lambda task, *_, key, priority=0: order.update({task: priority}))
     hosts = {f"ws{number}": 10 for number in range(8)}
-    asked: Any = SimpleNamespace(needs=(), settings=Settings())
+    asked: Any = SimpleNamespace(needs=(), settings=Settings(), stop=Stop())
     read: Any = SimpleNamespace(key="read-1", status="finished")
-    held = parts_of(Watch(workers), Lots([read], [hosts], {}, [], pytest.fail), asked, Events(()), Agreed())
+    held = parts_of(Watch(workers), Lots([read], [hosts], {}, [], None, pytest.fail), asked, Events(()), Agreed())
     held._work(held.parts[1], b"", "work-1")
     assert order[tasks.picked_of] > order[tasks.work_on]
 

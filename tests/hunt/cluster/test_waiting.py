@@ -114,6 +114,26 @@ def test_what_a_worker_was_given_goes_to_others_when_letting_go_is_no_help() -> 
     assert len(client.moved) < len(client.relieved)  # at first it is only told to let go
 
 
+def test_when_nothing_is_done_at_all_everything_is_given_up() -> None:
+    client = Client(a="running")
+    client.told["a"]["metrics"] = {"task_counts": {"executing": 1, "memory": 3}}
+    futures = [Future(), Future(), Future()]
+    threading.Timer(2 * PATIENCE_S, futures[2].end).start()
+    threading.Timer(2.5 * PATIENCE_S, lambda: client.told.update(a=worker("running", memory=3))).start()
+    told, begin = watch(client).ended(futures, beat), time.monotonic()
+    assert next(told) == 2 and {*told} == {0, 1}
+    assert 3 * PATIENCE_S < time.monotonic() - begin < 10 * PATIENCE_S
+
+
+def test_what_ends_though_nobody_is_ever_seen_at_work_is_waited_for() -> None:
+    """Workers say from time to time what they do: in between they may have done much."""
+    futures = [Future() for _ in range(5)]
+    for number, future in enumerate(futures):
+        threading.Timer(0.6 * PATIENCE_S * (number + 1), future.end).start()
+    assert list(watch(Client(a="running")).ended(futures, beat)) == [0, 1, 2, 3, 4]
+    assert all(future.status == "finished" for future in futures)
+
+
 def test_who_is_halted_is_waited_for_once_not_for_each_thing_that_is_asked() -> None:
     watched = watch(Client(a="paused"))
     list(watched.ended([Future()], beat))
@@ -129,7 +149,7 @@ def test_who_works_again_by_the_time_that_one_thing_was_done_here_does_the_other
     futures = [Future(), Future()]
     told = watched.ended(futures, beat)
     assert next(told) == 0
-    client.told = {"a": worker("running")}
+    client.told = {"a": worker("running", executing=1)}
     time.sleep(0.05)
     threading.Timer(2 * PATIENCE_S, futures[1].end).start()
     assert list(told) == [1]
