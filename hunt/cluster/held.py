@@ -74,7 +74,9 @@ class Held:
 
         content = cloudpickle.dumps(work)
         named = hashlib.sha256(content).hexdigest()[:32]
-        futures = [self._work(part, content, f"work-{named}-{part.name}") for part in self.parts]
+        here = self._only_here()
+        places = [place for place in range(len(self.parts)) if place not in here]
+        futures = [self._work(self.parts[place], content, f"work-{named}-{self.parts[place].name}") for place in places]
         done: dict[int, T] = {}
         first = 0  # of those that are still to be given
         hunts = isinstance(work, hunting.Stage)
@@ -85,27 +87,33 @@ class Held:
         def stuck(machines: Iterable[str]) -> Iterator[int]:
             lost = [self.lots.hosts[lot] for lot in self.lots.lost(machines)]
             failed = self._agreed is not None and self._agreed.status == "error"
-            for place, part in enumerate(self.parts if lost or failed else ()):
-                if failed or any(part.share.meets(hosts) for hosts in lost):
-                    yield place
+            for n, place in enumerate(places if lost or failed else ()):
+                if failed or any(self.parts[place].share.meets(hosts) for hosts in lost):
+                    yield n
 
-        for place in self.watch.ended(futures, ending, enough, stuck):
-            gave = given(futures[place], ending)
+        for place in here:  # while workers hunt in others
+            if not enough():
+                done[place] = work(self._taken_over(place, "has no room on workers"))
+        for n in self.watch.ended(futures, ending, enough, stuck):
+            gave = given(futures[n], ending)
             if gave is None:  # workers died of it, or it is our own bug, which then shows here
-                gave = work(self._taken_over(place, waited=futures[place].cancelled()))
-            done[place] = gave
+                waited = futures[n].cancelled()
+                why = "waits for workers that are gone, or have no memory" if waited else "has failed on workers"
+                gave = work(self._taken_over(places[n], why))
+            done[places[n]] = gave
             while first in done:
                 yield done.pop(first)
                 first += 1
-        for place in range(first, len(self.parts)):  # interrupted: hunts that know it, on what they did not look at
+        for place in range(first, len(self.parts)):  # what was done here; or, interrupted, what hunts did not look at
             yield done[place] if place in done else work(self._none(self.parts[place]))
 
-    def _taken_over(self, place: int, waited: bool) -> Events:
-        """A part that workers have failed on, or that we `waited` for in vain, which is told.
+    def _only_here(self) -> dict[int, Part]:
+        """Parts that would end any worker, and that this process has room for; by place."""
+        theirs, ours = self.workers.memory(), self.asked.room.whole
+        return {p: part for p, part in enumerate(self.parts) if tasks.HUNTED * part.size > theirs and part.size <= ours}
 
-        If there is no room for it here, hunts on it are not evaluable.
-        """
-        why = "waits for workers that are gone, or have no memory" if waited else "has failed on workers"
+    def _taken_over(self, place: int, why: str) -> Events:
+        """A part that workers don't do, which is told. If there is no room for it here, hunts are not evaluable."""
         part, failed = self.parts[place], f"hunting on {self._shown(place)} {why}"
         try:
             made = self._here(part)

@@ -375,6 +375,27 @@ def _wait(until: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("hosts", [{"ws01", "ws02.contoso.example", "ws03"}, {"ws01"}, {"ws03"}])
+def test_a_part_that_would_end_workers_is_done_here_and_they_do_the_others(
+    workers: Workers, log: Path, alone: Report, hosts: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_here(own: held.Held) -> dict[int, tasks.Part]:
+        return {place: part for place, part in enumerate(own.parts) if part.share.meets(hosts)}
+
+    def submit(task: Any, *given: Any, key: str, **where: Any) -> Any:
+        submitted.extend([key] if key.startswith("work-") else [])
+        return usual(task, *given, key=key, **where)
+
+    usual, submitted = workers.client.submit, list[str]()
+    monkeypatch.setattr(held.Held, "_only_here", only_here)
+    monkeypatch.setattr(workers.client, "submit", submit)
+    noted = Noted()
+    assert_equal(run(asking(log, cluster="local:2"), noted), alone)
+    assert [note.partition(" has no room on workers")[2] for note in noted.notes] == ["; it is done here"] * len(hosts)
+    assert len(submitted) == 3 - len(hosts)
+
+
 def test_a_part_that_has_room_nowhere_is_not_evaluable(
     workers: Workers, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

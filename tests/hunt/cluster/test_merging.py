@@ -236,6 +236,19 @@ def test_events_are_picked_before_any_worker_is_busy_with_a_part() -> None:
     assert order[tasks.picked_of] > order[tasks.work_on]
 
 
+@pytest.mark.parametrize(("theirs", "ours", "expected"), [(10, 10, False), (3, 10, True), (3, 0.5, False)])
+def test_a_part_is_for_this_process_alone_where_it_would_end_workers_and_has_room_here(
+    theirs: float, ours: float, expected: bool
+) -> None:
+    size = 1 << 30
+    room: Any = SimpleNamespace(whole=ours * size)
+    asked: Any = SimpleNamespace(needs=(), settings=Settings(), stop=Stop(), room=room)
+    read: Any = SimpleNamespace(key="read-1", status="finished")
+    lots = Lots([read], [{"ws01": size}], {}, [], None, pytest.fail)
+    made = parts_of(Watch(some(1, int(theirs * size))), lots, asked, Events(()), Agreed())
+    assert [part.size for part in made._only_here().values()] == [size] * expected
+
+
 def test_what_was_lost_and_cannot_be_read_again_is_no_part_without_events(path: Path) -> None:
     lost = Read(Facts("it is another file on a worker"))
     with pytest.raises(tasks.LostError):
