@@ -63,6 +63,29 @@ class Workers:
         told: Mapping[str, Mapping[str, Any]] = self.client.scheduler_info(n_workers=-1)["workers"]
         return told
 
+    def gone(self) -> HuntError:
+        """What a run without its scheduler ends with."""
+        return HuntError(f"--cluster {self.place.shown}: the scheduler is gone; nothing was written")
+
+    @contextmanager
+    def needed(self) -> Iterator[None]:
+        """What fails within because there is no scheduler any more raises HuntError: Dask then raises all sorts."""
+        try:
+            yield
+        except HuntError:
+            raise
+        except Exception as error:
+            if self.client.status == "running" and self._answers():
+                raise
+            raise self.gone() from error
+
+    def _answers(self) -> bool:
+        try:
+            self.client.sync(self.client.scheduler.identity, n_workers=0, callback_timeout=_CONNECT_S)
+        except Exception:
+            return False
+        return True
+
     def count(self) -> int:
         """Tasks that run at the same time."""
         return max(1, sum(int(worker["nthreads"]) for worker in self.there().values()))

@@ -21,7 +21,7 @@ from hunt.cluster.lots import Lot
 from hunt.cluster.reads import Lots, beyond
 from hunt.cluster.sight import absolute, token, who_sees, witness
 from hunt.cluster.tasks import Facts, How, Order, Read
-from hunt.cluster.waiting import Watch, given
+from hunt.cluster.waiting import Watch
 from hunt.events import Events
 from hunt.evidence import Collection
 from hunt.interrupts import Stop
@@ -59,12 +59,13 @@ def gather(workers: Workers, job: Job) -> Iterator[Gathered]:
 
     Raises HuntError if scheduler or workers are lost for good, or a case can't tell what is asked for.
     """
-    there = room_of(workers)
-    reading = Reading(coverage.Seen(job.wants).wants(), 1, job.slack, once=True, room=there.decoding, more=True)
-    collection.check(job.collected, reading)
-    run = _Run(Watch(workers), job, reading)
-    run.read()
-    yield run.gathered()
+    with workers.needed():
+        there = room_of(workers)
+        reading = Reading(coverage.Seen(job.wants).wants(), 1, job.slack, once=True, room=there.decoding, more=True)
+        collection.check(job.collected, reading)
+        run = _Run(Watch(workers), job, reading)
+        run.read()
+        yield run.gathered()
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ class _Run:
     witnesses: dict[str, Path | None] = field(default_factory=dict)  # by source
     tokens: dict[Path, str] = field(default_factory=dict)
     how: Any = None  # a future of what all reads need
+    everywhere: frozenset[str] = frozenset()  # machines that there were when lots were given out
     done: int = 0  # bytes
     records: int = 0
 
@@ -100,17 +102,17 @@ class _Run:
         def stuck(machines: Iterable[str]) -> Iterator[int]:
             there = frozenset(machines)
             for n, place in enumerate(places):
-                if beyond(reads[n], self.how, self.lots[place].machines, there):
+                if beyond(reads[n], self.how, self._bound_to(place), there):
                     yield n
 
-        for n in self.watch.ended(futures, self._beat, lambda: stop.requested, stuck):
+        for n, gave in self.watch.results(futures, self._beat, lambda: stop.requested, stuck):
             place = places[n]
             waited = futures[n].cancelled()
             if waited:  # else it would be read there as well as here, as soon as there is a worker for it
                 reads[n].cancel()
             # A worker that died over it, more than once: the error is Dask's.
             lost = "no worker that can see it is left, or has memory" if waited else "it has ended workers"
-            facts = given(futures[n], self._beat) or Facts(lost)
+            facts = gave or Facts(lost)
             if facts.trouble:
                 again.append((place, facts.trouble))
             else:
@@ -159,14 +161,20 @@ class _Run:
         """Futures of all lots that workers see, by place."""
         name = cutting.named(self.workers.versions, self.reading, self.job.wants)
         how = How(self.reading, self.job.wants, self.workers.versions)
-        submit, everywhere = self.workers.client.submit, frozenset(self.workers.machines())
+        submit, self.everywhere = self.workers.client.submit, frozenset(self.workers.machines())
         self.how = submit(tasks.same, how, key=f"how-{name}")
         ordered = {}
         for place, lot in enumerate(self.lots):
-            where = {} if lot.machines == everywhere else {"workers": sorted(lot.machines)}
+            bound = self._bound_to(place)
+            where = {} if bound is None else {"workers": sorted(bound)}
             if lot.machines:
                 ordered[place] = submit(tasks.read, self._order(lot), self.how, key=f"read-{lot.key(name)}", **where)
         return ordered
+
+    def _bound_to(self, place: int) -> frozenset[str] | None:
+        """The machines that can read a lot. None: those that all can, and any that join later."""
+        machines = self.lots[place].machines
+        return None if machines == self.everywhere else machines
 
     def _order(self, lot: Lot) -> Order:
         paths = dict.fromkeys(self.witnesses[item.source] for item in lot.items)
@@ -182,7 +190,7 @@ class _Run:
     def _take(self, place: int, facts: Facts) -> None:
         self.facts[place] = facts
         self.done += facts.read.total()
-        self.records += int(facts.census["records"].sum())
+        self.records += facts.records
         for problem in facts.problems:
             self.job.watcher.problem(problem)
         self.job.watcher.at(self.lots[place].items[-1].source, self.done, self.records)
@@ -196,34 +204,42 @@ class _Run:
         if trouble:
             more = f" and {len(items) - 1} more files" if len(items) > 1 else ""
             self.job.watcher.note(f"{items[0].source}{more}: {trouble}; reading again here, file by file")
-        self.held[place] = done = self._here(lot, items, quick=not trouble)
+        self.held[place] = done = self._here(lot, items, self.job.guard.stop, quick=not trouble)
         self._take(place, done.facts)
 
-    def _here(self, lot: Lot, items: Sequence[Evidence], quick: bool) -> Read:
+    def _here(self, lot: Lot, items: Sequence[Evidence], stop: Stop, quick: bool) -> Read:
         try:
-            return tasks.gathered(self._parts(lot, items, self.job.guard if quick else None), self.job.wants)
+            return tasks.gathered(self._parts(lot, items, stop, careful=not quick), self.job.wants)
         except SuspectError:
-            return tasks.gathered(self._parts(lot, items, None), self.job.wants)
+            return tasks.gathered(self._parts(lot, items, stop, careful=True), self.job.wants)
 
     def _again(self, place: int) -> Read:
-        lot = self.lots[place]
+        """Read again what was lost, also after an interrupt: what was read is hunted in. What is missing is told."""
+        lot, job = self.lots[place], self.job
         source = lot.items[0].source
-        self.job.watcher.note(
-            f"{source}: was read by a worker that is lost, and can't be by others; reading again here"
-        )
-        return self._here(lot, lot.items, quick=True)
+        job.watcher.note(f"{source}: was read by a worker that is lost, and can't be by others; reading again here")
+        done = self._here(lot, lot.items, Stop(), quick=True)
+        before, now = self.facts[place], done.facts
+        new = [problem for problem in now.problems if problem not in before.problems]
+        if not new and not _alike(before.census, now.census):
+            reason = (
+                f"{before.records} records were read and lost with a worker; read again, {now.records} are not the same"
+            )
+            new = [Problem(source, "file", reason)]
+        job.guard.problems += new
+        for problem in new:
+            job.watcher.problem(problem)
+        return done
 
-    def _parts(self, lot: Lot, items: Sequence[Evidence], guard: Guard | None) -> Iterator[Any]:
-        if guard:
-            yield from guard.read(lot.as_parser(), items, self.reading)
-            return
-        own = Guard(self.job.guard.bounds, self.job.guard.stop, careful=True)
+    def _parts(self, lot: Lot, items: Sequence[Evidence], stop: Stop, careful: bool) -> Iterator[Any]:
+        guard = self.job.guard
+        own = Guard(guard.bounds, stop, careful or guard.careful)
         try:
             yield from own.read(lot.as_parser(), items, self.reading)
         finally:
             own.close()
-            self.job.guard.faults += own.faults
-            self.job.guard.unread += own.unread
+            guard.faults += own.faults
+            guard.unread += own.unread
 
     def _interrupted(self) -> None:
         """What was not read by then is told; tasks that still run are given up."""
@@ -264,11 +280,16 @@ class _Run:
             [self.held[place] for place in places],
             [self.facts[place].hosts for place in places],
             kinds,
-            [self.lots[place].machines for place in places],
+            [self.facts[place].records for place in places],
+            [self._bound_to(place) for place in places],
             self.how,
             lambda n: self._again(places[n]),
         )
         return Gathered(tallies, problems, events, seen, parts_of(self.watch, lots, job, events, agreed))
+
+
+def _alike(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    return one.sort(pl.all()).equals(other.sort(pl.all()), null_equal=True)
 
 
 def _size(path: Path) -> int:

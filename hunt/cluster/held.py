@@ -94,13 +94,13 @@ class Held:
         for place in here:  # while workers hunt in others
             if not enough():
                 done[place] = work(self._taken_over(place, "has no room on workers"))
-        for n in self.watch.ended(futures, ending, enough, stuck):
-            gave = given(futures[n], ending)
+        for n, gave in self.watch.results(futures, ending, enough, stuck):
             if gave is None:  # workers died of it, or it is our own bug, which then shows here
                 waited = futures[n].cancelled()
                 why = "waits for workers that are gone, or have no memory" if waited else "has failed on workers"
-                gave = work(self._taken_over(places[n], why))
-            done[places[n]] = gave
+                done[places[n]] = work(self._taken_over(places[n], why))
+            else:
+                done[places[n]] = gave
             while first in done:
                 yield done.pop(first)
                 first += 1
@@ -170,7 +170,7 @@ class Held:
         wants = None if needs is None else Events(needs).wants()
         empty = made.census().clear()
         elsewhere = [place for place in places if not isinstance(self.lots.reads[place], Read)]
-        futures = {place: self._picked(self.lots.reads[place], share, wants) for place in elsewhere}
+        futures = {place: self._picked(place, share, wants) for place in elsewhere}
 
         def stuck(machines: Iterable[str]) -> Iterator[int]:
             lost = self.lots.lost(machines)
@@ -190,32 +190,33 @@ class Held:
             return picked
         read = self.lots.reads[place]
         if future is not None:  # a worker that is halted picks nothing, but hands over what it has read
-            read = given(read, ending)
-            if read is None or read.facts.trouble:  # lost, and whoever would read it again can't
+            read, known = given(read, ending), self.lots.records[place]
+            if read is None or read.facts.trouble or read.facts.records != known:  # whoever would read it again can't
                 read = self.lots.reads[place] = self.lots.again(place)
-        return tasks.picked_of(read, share, wants, self.workers.versions)
+        return tasks.picked_of(read, share, wants, self.workers.versions, read.facts.records)
 
-    def _picked(self, read: Any, share: Share, wants: Wants | None) -> Any:
-        said = [share.rest, sorted(share.keys), None if wants is None else told(wants)]
+    def _picked(self, place: int, share: Share, wants: Wants | None) -> Any:
+        read, records, versions = self.lots.reads[place], self.lots.records[place], self.workers.versions
+        said = [share.rest, sorted(share.keys), None if wants is None else told(wants), records]
         key = f"pick-{hashed(said)}-{read.key}"
         # Before all work on parts: who waits for what another worker has picked must not wait for its work as well.
-        versions = self.workers.versions
-        return self.workers.client.submit(tasks.picked_of, read, share, wants, versions, key=key, priority=1)
+        return self.workers.client.submit(tasks.picked_of, read, share, wants, versions, records, key=key, priority=1)
 
     def _work(self, part: Part, content: bytes, key: str) -> Any:
         if self._agreed is None:
             self._agreed = self.workers.client.submit(tasks.same, self.agreed, key=f"agreed-{_common(self.agreed)}")
         lots = []
-        for place in self.lots.of(part.share):
+        places = self.lots.of(part.share)
+        for place in places:
             read = self.lots.reads[place]
             if isinstance(read, Read):
-                lots.append(tasks.picked_of(read, part.share, None, self.workers.versions))
+                lots.append(tasks.picked_of(read, part.share, None, self.workers.versions, read.facts.records))
             elif all(part.share.meets((host,)) for host in self.lots.hosts[place]):
                 lots.append(read)
             else:  # less has to travel
-                lots.append(self._picked(read, part.share, None))
-        room = for_parts(self.workers)
-        return self.workers.client.submit(tasks.work_on, content, part, self._agreed, room, lots, key=key)
+                lots.append(self._picked(place, part.share, None))
+        room, records = for_parts(self.workers), [self.lots.records[place] for place in places]
+        return self.workers.client.submit(tasks.work_on, content, part, self._agreed, room, lots, records, key=key)
 
     def _fits(self, hosts: Iterable[Mapping[str, int]]) -> None:
         """Raises TooLargeError where so many events would not fit into this process."""

@@ -20,7 +20,8 @@ class Lots:
     reads: list[Any]
     hosts: Sequence[Mapping[str, int]]
     kinds: Mapping[tuple[str, int], int]  # bytes of each type of events
-    machines: Sequence[frozenset[str]]  # that can read them
+    records: Sequence[int]  # that each gave when it was read
+    machines: Sequence[frozenset[str] | None]  # that can read them; None: any
     how: Any  # a future of what all reads need
     again: Callable[[int], Read]
 
@@ -38,9 +39,10 @@ class Lots:
         }
 
 
-def beyond(read: Any, how: Any, machines: frozenset[str], there: frozenset[str]) -> bool:
+def beyond(read: Any, how: Any, machines: frozenset[str] | None, there: frozenset[str]) -> bool:
     """Whether a lot is not read, and never will be: nobody is there who could, or Dask has given up what it takes.
 
     What needs a task that has failed fails with it, but for what was done before and is lost: that waits for ever.
     """
-    return read.status != "finished" and ("error" in (read.status, how.status) or machines.isdisjoint(there))
+    nobody = machines is not None and machines.isdisjoint(there)
+    return read.status != "finished" and (nobody or "error" in (read.status, how.status))

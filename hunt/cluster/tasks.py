@@ -70,6 +70,10 @@ class Facts:
     kinds: Counter[tuple[str, int]] = field(default_factory=Counter)  # and by the key of their type
     read: Counter[str] = field(default_factory=Counter)  # bytes of each file, by source
 
+    @property
+    def records(self) -> int:
+        return int(self.census["records"].sum())
+
 
 @dataclass(frozen=True, slots=True)
 class Read:
@@ -183,9 +187,14 @@ class LostError(Exception):
     """A lot that was read once can't be read again where a lost worker's work is done anew, or by another version."""
 
 
-def picked_of(done: Read, share: Share, wants: Wants | None, versions: Versions) -> Packed:
-    """`picked`, as a task of its own: it runs where the lot was read, so that less has to travel. Raises LostError."""
+def picked_of(done: Read, share: Share, wants: Wants | None, versions: Versions, records: int) -> Packed:
+    """`picked`, as a task of its own: it runs where the lot was read, so that less has to travel.
+
+    Raises LostError, also where reading the lot again did not give as many records as before.
+    """
     _check(versions, [done])
+    if done.facts.records != records:
+        raise LostError(f"{done.facts.records} of {records} records")
     kinds = None
     if wants is not None:
         kinds = {packet.kind.key for packet in done.frames if wants.of(packet.kind) is not None}
@@ -227,11 +236,19 @@ class Part:
         return made
 
 
-def work_on(work: bytes, part: Part, agreed: Agreed, room: int, lots: Sequence[Read | Packed]) -> Any:
-    """What some work gives of a part. Raises LostError. `room`: bytes that a worker's parts may take in memory."""
+def work_on(
+    work: bytes, part: Part, agreed: Agreed, room: int, lots: Sequence[Read | Packed], records: Sequence[int]
+) -> Any:
+    """What some work gives of a part. `room`: bytes that a worker's parts may take in memory.
+
+    Raises LostError, also where reading one of the lots again did not give as many records as before.
+    """
     import cloudpickle
 
     _check(part.versions, lots)
+    for lot, known in zip(lots, records, strict=True):
+        if isinstance(lot, Read) and lot.facts.records != known:
+            raise LostError(f"{lot.facts.records} of {known} records")
     asked: Callable[[Events], Any] = cloudpickle.loads(work)
     return asked(_kept(part, agreed, room, lots))
 

@@ -20,6 +20,9 @@ _STEP_S = 0.25  # between two signs of life
 _LOOK_S = 1.0  # between two looks at the workers
 _RELIEF_S = 5.0  # between two times that those without memory are told to let go of some; it takes less to do so
 _PATIENCE_S = 120.0  # without any: those that died are started again by then
+_AGAIN = 0.9  # of that has passed for new tasks, if others were waited for in vain
+_ANSWER_S = 60.0  # in which a scheduler must tell of its workers
+_TRIES = 3  # times that a result is waited for which was there and is lost
 _BUSY = ("executing", "long-running", "flight", "cancelled", "resumed")  # tasks that take a thread, or travel
 
 
@@ -37,7 +40,7 @@ class Watch:
     def __init__(self, workers: Workers) -> None:
         self.workers = workers
         self._looked, self._relieved = time.monotonic(), -math.inf
-        self._relief: threading.Thread | None = None
+        self._aside: dict[str, threading.Thread] = {}  # what is asked of others, by what it is
         self._told: frozenset[str] = frozenset()  # those that were told then
         self._nobody = 0.0  # seconds that were waited without any worker
         self._vain = dict.fromkeys(workers.machines(), 0.0)  # and for each machine, while it did nothing
@@ -56,6 +59,7 @@ class Watch:
 
         Raises HuntError if the scheduler is gone, or all workers are and none comes back.
         """
+        self._still = min(self._still, _AGAIN * _PATIENCE_S)  # it was of other tasks
         done: queue.SimpleQueue[int] = queue.SimpleQueue()
         for place, future in enumerate(futures):
             future.add_done_callback(lambda _, place=place: done.put(place))
@@ -68,12 +72,12 @@ class Watch:
                 beat()
             if place in left:
                 if futures[place].cancelled():
-                    self._there()  # somebody else may have done so; without a scheduler everything is
+                    self._there(beat)  # somebody else may have done so; without a scheduler everything is
                 left.remove(place)
                 self._still = 0.0
                 beat()
                 yield place
-            for place in self._given_up(left, stuck) if self._due() else ():
+            for place in self._given_up(left, stuck, beat) if self._due() else ():
                 if futures[place].status != "pending":  # it has just ended
                     continue
                 left.remove(place)
@@ -82,15 +86,39 @@ class Watch:
                 if self._due():  # that took a while: by now somebody may work again
                     break
 
+    def results(
+        self,
+        futures: Sequence[Any],
+        beat: Callable[[], None],
+        enough: Callable[[], bool] = lambda: False,
+        stuck: Stuck = lambda _: (),
+    ) -> Iterator[tuple[int, Any]]:
+        """As `ended`, with what each gave; None: it has failed. What was there and is lost is waited for again."""
+        left = [*range(len(futures))]
+        for tries in range(_TRIES):
+            places, left = left, []
+
+            def of_these(machines: Iterable[str], places: Sequence[int] = places) -> Iterator[int]:
+                found = {*stuck(machines)}
+                return (n for n, place in enumerate(places) if place in found)
+
+            for n in self.ended([futures[place] for place in places], beat, enough, of_these):
+                future, gave = futures[places[n]], given(futures[places[n]], beat)
+                if gave is None and future.status not in ("error", "cancelled") and tries < _TRIES - 1:
+                    left.append(places[n])
+                else:
+                    yield places[n], gave
+
     def _due(self) -> bool:
         return time.monotonic() - self._looked > _LOOK_S
 
-    def _given_up(self, left: Collection[int], stuck: Stuck) -> list[int]:
+    def _given_up(self, left: Collection[int], stuck: Stuck, beat: Callable[[], None]) -> list[int]:
         """The places that can't end any more. Raises HuntError as `ended` does."""
         now = time.monotonic()
         # Who was busy with something else was not waiting.
         waited, self._looked = min(now - self._looked, 2 * _LOOK_S), now
-        there = self._there()
+        there = self._there(beat)
+        self._looked = time.monotonic()
         self._nobody = 0.0 if there else self._nobody + waited
         if self._nobody > _PATIENCE_S:
             where = self.workers.place.shown
@@ -109,31 +137,44 @@ class Watch:
         """Those that wait for memory are told to let go of what they can; if it is no help, others do their work."""
         halted = frozenset(address for address, told in there.items() if told["status"] == "paused")
         now = time.monotonic()
-        if not halted or now - self._relieved < _RELIEF_S or (self._relief and self._relief.is_alive()):
+        if not halted or now - self._relieved < _RELIEF_S:
             return
-        # Who does not answer must not hold us up.
-        arguments = sorted(halted), sorted(halted & self._told)
-        self._relief = threading.Thread(target=self._tell, args=arguments, daemon=True)
+        client, still = self.workers.client, sorted(halted & self._told)
         self._relieved, self._told = now, halted
-        self._relief.start()
+        # A scheduler without this program, or one of another Dask, does no such thing: they keep what they were given.
+        self._ask("move", lambda: still and client.run_on_scheduler(elsewhere.move, still, client.id))
+        self._ask("relieve", lambda: client.run(memory.relieve, workers=sorted(halted), on_error="ignore"))
 
-    def _tell(self, halted: list[str], still: list[str]) -> None:
-        client = self.workers.client
-        # A worker, or a scheduler, that is gone: seen at the next look. Or a scheduler without this program, or one of
-        # another Dask: what was given to halted workers then waits for them.
-        with suppress(Exception, CancelledError):
-            if still:
-                client.run_on_scheduler(elsewhere.move, still, client.id)
-        with suppress(Exception, CancelledError):
-            client.run(memory.relieve, workers=halted, on_error="ignore")
+    def _ask(self, what: str, ask: Callable[[], Any]) -> None:
+        """Ask others for something, one at a time: who does not answer must not hold us up."""
 
-    def _there(self) -> Mapping[str, Mapping[str, Any]]:
-        try:
-            return self.workers.there()
-        except Exception:  # it no longer answers: whatever Dask raises then
-            raise HuntError(
-                f"--cluster {self.workers.place.shown}: the scheduler is gone; nothing was written"
-            ) from None
+        def asking() -> None:
+            with suppress(Exception, CancelledError):  # a worker, or a scheduler, that is gone: seen at the next look
+                ask()
+
+        if what not in self._aside or not self._aside[what].is_alive():
+            self._aside[what] = threading.Thread(target=asking, daemon=True)
+            self._aside[what].start()
+
+    def _there(self, beat: Callable[[], None]) -> Mapping[str, Mapping[str, Any]]:
+        came: queue.SimpleQueue[Mapping[str, Mapping[str, Any]] | BaseException] = queue.SimpleQueue()
+        threading.Thread(target=lambda: came.put(_told(self.workers)), daemon=True).start()
+        until = time.monotonic() + _ANSWER_S
+        there: Mapping[str, Mapping[str, Any]] | BaseException | None = None
+        while there is None and time.monotonic() < until:
+            with suppress(queue.Empty):
+                there = came.get(timeout=_STEP_S)
+            beat()
+        if there is None or isinstance(there, BaseException):  # whatever Dask raises where nobody answers
+            raise self.workers.gone() from None
+        return there
+
+
+def _told(workers: Workers) -> Mapping[str, Mapping[str, Any]] | BaseException:
+    try:
+        return workers.there()
+    except (Exception, CancelledError) as error:
+        return error
 
 
 def _works(told: Mapping[str, Any]) -> bool:

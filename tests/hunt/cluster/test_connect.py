@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cloudpickle
@@ -102,6 +103,31 @@ def test_settings_of_others_are_not_left_here_and_those_of_the_user_stand(monkey
     with connect._environment(HUNT_OWN="ours", HUNT_NEW="new"):
         assert os.environ["HUNT_OWN"] == "own" and os.environ["HUNT_NEW"] == "new"
     assert os.environ["HUNT_OWN"] == "own" and "HUNT_NEW" not in os.environ
+
+
+class Lone:
+    """A client whose scheduler answers, or does not."""
+
+    def __init__(self, status: str, answers: bool) -> None:
+        self.status, self.answers = status, answers
+        self.scheduler = SimpleNamespace(identity=None)
+
+    def sync(self, *_: object, **__: object) -> None:
+        if not self.answers:
+            raise TimeoutError
+
+
+@pytest.mark.parametrize(
+    ("status", "answers", "raised"),
+    [("running", True, KeyError), ("running", False, HuntError), ("closed", True, HuntError)],
+)
+def test_what_fails_without_a_scheduler_is_one_line_and_our_own_bugs_stay(
+    status: str, answers: bool, raised: type[Exception]
+) -> None:
+    workers = Workers(Lone(status, answers), Place(address="tcp://h.example:8786"))
+    with pytest.raises(raised) as error, workers.needed():
+        raise KeyError("workers")
+    assert raised is KeyError or str(error.value).startswith("--cluster tcp://h.example:8786: the scheduler is gone")
 
 
 # Versions.

@@ -24,7 +24,8 @@ class Worker:
 
 class Task:
     def __init__(self, *who_wants: Client, made: tuple[Task, ...] = (), able: set[Worker] | None = None) -> None:
-        self.who_wants, self.dependents, self.able = set(who_wants), set(made), able
+        self.who_wants = set(who_wants) or None  # as Dask has it
+        self.dependents, self.able = set(made), able
 
 
 class Scheduler:
@@ -69,6 +70,19 @@ def test_what_others_wait_for_stays() -> None:
     picked = Task(made=(Task(OURS),))  # for work of ours
     scheduler = Scheduler("b", a=Worker(Task(THEIRS), Task(made=(Task(THEIRS),)), picked), b=Worker())
     assert move(scheduler, "a") == {"a": -1, "b": 1}
+
+
+def test_graphs_of_others_however_deep_and_wide_cost_no_more_than_their_tasks() -> None:
+    layer = (Task(THEIRS), Task())
+    for _ in range(5000):
+        layer = (Task(made=layer), Task(made=layer))
+    scheduler = Scheduler("b", a=Worker(*layer, Task(OURS)), b=Worker())
+    assert move(scheduler, "a") == {"a": -1, "b": 1}
+
+
+def test_of_very_many_tasks_some_are_moved_at_a_time() -> None:
+    scheduler = Scheduler("b", a=Worker(*(Task(OURS) for _ in range(2000))), b=Worker())
+    assert 0 < move(scheduler, "a")["b"] < 1000
 
 
 def test_what_only_some_can_do_goes_to_one_of_them_or_stays() -> None:

@@ -189,10 +189,61 @@ def test_what_workers_lose_for_good_is_read_and_hunted_in_here(workers: Workers,
 def test_what_no_worker_hands_over_is_read_again_here(
     workers: Workers, log: Path, alone: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held, "given", lambda *_: None)
+    lost_when_hunting(monkeypatch)
     noted = Noted()
     assert_equal(run(asking(log, cluster="local:2"), noted), alone)
     assert any("was read by a worker that is lost" in note for note in noted.notes)
+
+
+def lost_when_hunting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that was read or hunted in comes back from workers any more."""
+    usual = waiting.given
+    monkeypatch.setattr(held, "given", lambda *_: None)
+    monkeypatch.setattr(
+        waiting, "given", lambda future, beat: None if future.key.startswith("work-") else usual(future, beat)
+    )
+
+
+@pytest.mark.parametrize("how", ["gone", "damaged", "replaced"])
+def test_what_is_lost_and_is_not_what_it_was_when_it_is_read_again_is_a_problem(
+    workers: Workers, log: Path, alone: Report, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / log.name
+    content = log.read_bytes()
+    copy.write_bytes(content)
+    usual = gather_module._Run.gathered
+
+    def gathered(run: Any) -> Any:
+        if how == "gone":
+            copy.unlink()
+        else:  # the first chunk is none any more, or another
+            first, second, rest = content[:4096], content[4096 + CHUNK : 4096 + 2 * CHUNK], content[4096 + CHUNK :]
+            copy.write_bytes(first + (bytes(CHUNK) if how == "damaged" else second) + rest)
+        return usual(run)
+
+    lost_when_hunting(monkeypatch)
+    monkeypatch.setattr(gather_module._Run, "gathered", gathered)
+    found = run(asking(copy, cluster="local:2"))
+    new = [problem for problem in found.problems if problem not in alone.problems]
+    assert found.findings.height < alone.findings.height
+    assert new and all(problem.source == log.name for problem in new)
+    assert how != "replaced" or any("lost with a worker" in problem.reason for problem in new)
+
+
+@pytest.mark.usefixtures("small")
+def test_what_was_read_by_the_time_of_an_interrupt_is_hunted_in_though_it_was_lost(
+    workers: Workers, log: Path, alone: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = gather_module._Run.gathered
+
+    def gathered(run: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return usual(run)
+
+    lost_when_hunting(monkeypatch)
+    monkeypatch.setattr(gather_module._Run, "gathered", gathered)
+    report = run(asking(log, cluster="local:2"))
+    assert report.interrupted and report.findings.drop("finding_id").equals(alone.findings.drop("finding_id"))
 
 
 @pytest.mark.usefixtures("small")
@@ -487,13 +538,14 @@ def test_an_interrupt_while_hunting_ends_what_builds_on_it_as_well(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def given(future: Any, beat: Callable[[], None]) -> Any:
-        if not parts:
-            signal.raise_signal(signal.SIGINT)
-        parts.extend([future.key] if future.key.startswith("work-") else [])
-        return waiting.given(future, beat)
+        if future.key.startswith("work-"):
+            if not parts:
+                signal.raise_signal(signal.SIGINT)
+            parts.append(future.key)
+        return usual(future, beat)
 
-    parts: list[str] = []
-    monkeypatch.setattr(held, "given", given)
+    usual, parts = waiting.given, list[str]()
+    monkeypatch.setattr(waiting, "given", given)
     report = run(Request([ROOT / "samples" / "logs" / f"{name}.evtx" for name in SAMPLES], cluster="local:2"))
     assert report.interrupted and report.unread == ()
     assert len(parts) == 1  # of two, of each of two stages

@@ -195,9 +195,9 @@ def test_packets_of_a_frame_hold_each_event_of_their_hosts_once(hosts: int, rows
 def test_what_is_picked_for_a_hunt_keeps_what_tells_two_events_apart() -> None:
     done = tasks.gathered([batch(start(OUTLOOK, Hashes="SHA256=AA"))], WANTS)
     few = Wants({STARTS.event_type.key: frozenset({"Image"}), ("security", 4688): frozenset()})
-    (picked,) = tasks.picked_of(done, Share(), few, here())
+    (picked,) = tasks.picked_of(done, Share(), few, here(), 1)
     assert tasks.unpacked(picked.content).equals(tasks.unpacked(done.frames[0].content))
-    assert tasks.picked_of(done, Share(), Wants({("security", 4688): frozenset()}), here()) == ()
+    assert tasks.picked_of(done, Share(), Wants({("security", 4688): frozenset()}), here(), 1) == ()
 
 
 def loaded(signed: str) -> Agreed:
@@ -213,7 +213,7 @@ def name_of(agreed: Agreed, host: str = "WS01") -> str:
     events = Events(())
     events.add(Batch({}, batch(start(OUTLOOK, host=host, record_id="1", record_number="1")).census))
     asked: Any = SimpleNamespace(needs=(), settings=Settings(), stop=Stop())
-    held = parts_of(Watch(some(1, 8 << 30)), Lots([], [], {}, [], None, pytest.fail), asked, events, agreed)
+    held = parts_of(Watch(some(1, 8 << 30)), Lots([], [], {}, [], [], None, pytest.fail), asked, events, agreed)
     return held.parts[0].name
 
 
@@ -231,9 +231,22 @@ def test_events_are_picked_before_any_worker_is_busy_with_a_part() -> None:
     hosts = {f"ws{number}": 10 for number in range(8)}
     asked: Any = SimpleNamespace(needs=(), settings=Settings(), stop=Stop())
     read: Any = SimpleNamespace(key="read-1", status="finished")
-    held = parts_of(Watch(workers), Lots([read], [hosts], {}, [], None, pytest.fail), asked, Events(()), Agreed())
+    held = parts_of(
+        Watch(workers), Lots([read], [hosts], {}, [1], [None], None, pytest.fail), asked, Events(()), Agreed()
+    )
     held._work(held.parts[1], b"", "work-1")
     assert order[tasks.picked_of] > order[tasks.work_on]
+
+
+def test_what_gives_fewer_records_when_a_worker_reads_it_again_is_not_hunted_in(path: Path) -> None:
+    done = tasks.read(order(path), HOW)
+    part = tasks.Part("name", 1, (), Settings(), Share(), done.facts.census, here())
+    work = cloudpickle.dumps(lambda events: events.hosts())
+    assert tasks.work_on(work, part, Agreed(), 1 << 30, [done], [2]) == ("WS01", "WS02")
+    with pytest.raises(tasks.LostError, match="2 of 3 records"):
+        tasks.work_on(work, part, Agreed(), 1 << 30, [done], [3])
+    with pytest.raises(tasks.LostError, match="2 of 3 records"):
+        tasks.picked_of(done, Share(), None, here(), 3)
 
 
 @pytest.mark.parametrize(("theirs", "ours", "expected"), [(10, 10, False), (3, 10, True), (3, 0.5, False)])
@@ -244,7 +257,7 @@ def test_a_part_is_for_this_process_alone_where_it_would_end_workers_and_has_roo
     room: Any = SimpleNamespace(whole=ours * size)
     asked: Any = SimpleNamespace(needs=(), settings=Settings(), stop=Stop(), room=room)
     read: Any = SimpleNamespace(key="read-1", status="finished")
-    lots = Lots([read], [{"ws01": size}], {}, [], None, pytest.fail)
+    lots = Lots([read], [{"ws01": size}], {}, [1], [None], None, pytest.fail)
     made = parts_of(Watch(some(1, int(theirs * size))), lots, asked, Events(()), Agreed())
     assert [part.size for part in made._only_here().values()] == [size] * expected
 
@@ -252,7 +265,7 @@ def test_a_part_is_for_this_process_alone_where_it_would_end_workers_and_has_roo
 def test_what_was_lost_and_cannot_be_read_again_is_no_part_without_events(path: Path) -> None:
     lost = Read(Facts("it is another file on a worker"))
     with pytest.raises(tasks.LostError):
-        tasks.picked_of(lost, tasks.Share(), None, here())
+        tasks.picked_of(lost, tasks.Share(), None, here(), 0)
 
 
 def test_all_queries_of_ours_can_be_sent() -> None:

@@ -21,11 +21,11 @@ def future(status: str) -> Any:
 @pytest.mark.parametrize(
     ("read", "how", "machines", "expected"),
     [("finished", "error", AWAY, False),  # it is there, whatever becomes of others
-     ("pending", "finished", HERE, False), ("lost", "finished", HERE, False),
+     ("pending", "finished", HERE, False), ("pending", "finished", None, False), ("lost", "finished", HERE, False),
      ("pending", "finished", AWAY, True), ("error", "finished", HERE, True), ("pending", "error", HERE, True)],
 )  # fmt: skip
 def test_a_lot_is_beyond_reading_where_nobody_can_or_dask_has_given_up(
-    read: str, how: str, machines: frozenset[str], expected: bool
+    read: str, how: str, machines: frozenset[str] | None, expected: bool
 ) -> None:
     assert beyond(future(read), future(how), machines, HERE) is expected
 
@@ -33,6 +33,6 @@ def test_a_lot_is_beyond_reading_where_nobody_can_or_dask_has_given_up(
 def test_lots_that_were_read_here_are_never_lost_and_others_are_found_by_their_hosts() -> None:
     reads = [Read(Facts()), future("finished"), future("pending"), future("pending")]
     hosts = [{"a": 1}, {"a": 1, "b": 1}, {"b": 1}, {"c": 1}]
-    lots = Lots(reads, hosts, {}, [frozenset(), AWAY, AWAY, HERE], future("finished"), pytest.fail)
+    lots = Lots(reads, hosts, {}, [0, 1, 1, 1], [frozenset(), AWAY, AWAY, HERE], future("finished"), pytest.fail)
     assert lots.lost(["here"]) == {2}
     assert lots.of(Share(frozenset({"b"}), rest=False)) == [1, 2]

@@ -21,7 +21,7 @@ PATIENCE_S = 0.2
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = {"_STEP_S": 0.01, "_LOOK_S": 0.02, "_RELIEF_S": 0.03, "_PATIENCE_S": PATIENCE_S}
+    times = {"_STEP_S": 0.01, "_LOOK_S": 0.02, "_RELIEF_S": 0.03, "_PATIENCE_S": PATIENCE_S, "_AGAIN": 0.5}
     for name, value in times.items():
         monkeypatch.setattr(waiting, name, value)
 
@@ -132,6 +132,58 @@ def test_what_ends_though_nobody_is_ever_seen_at_work_is_waited_for() -> None:
         threading.Timer(0.6 * PATIENCE_S * (number + 1), future.end).start()
     assert list(watch(Client(a="running")).ended(futures, beat)) == [0, 1, 2, 3, 4]
     assert all(future.status == "finished" for future in futures)
+
+
+def test_a_result_that_is_lost_before_it_is_fetched_is_waited_for_again_and_a_failure_is_not() -> None:
+    lost, failed, fine = Future(), Future(), Future(ends=True, result=lambda: "fine")
+
+    def lose() -> str:
+        if lost.result is lose:
+            lost.status, lost.result = "pending", lambda: "again"
+            threading.Timer(0.1, lost.end).start()
+        raise RuntimeError("the worker is gone")
+
+    lost.result = lose
+    lost.end()
+    failed.end("error")
+    client = Client(a="running")
+    assert dict(watch(client).results([lost, failed, fine], beat)) == {0: "again", 1: None, 2: "fine"}
+
+
+def test_what_is_lost_again_and_again_has_failed() -> None:
+    future = Future()
+
+    def lose() -> str:
+        losses.append(future.status)
+        future.status = "pending"
+        threading.Timer(0.02, future.end).start()
+        raise RuntimeError("the worker is gone")
+
+    losses: list[str] = []
+    future.result = lose
+    future.end()
+    assert list(watch(Client(a="running")).results([future], beat)) == [(0, None)]
+    assert 1 < len(losses) < 10
+
+
+def test_a_scheduler_that_does_not_answer_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_ANSWER_S", 0.1)
+    client, never = Client(a="running"), threading.Event()
+    watched = watch(client)
+    monkeypatch.setattr(client, "scheduler_info", lambda n_workers: never.wait(20))
+    with pytest.raises(HuntError, match="the scheduler is gone"):
+        list(watched.ended([Future()], beat))
+    never.set()
+
+
+def test_new_tasks_are_not_given_up_at_once_where_others_were_waited_for_in_vain() -> None:
+    client = Client(a="running")
+    watched = watch(client)
+    assert list(watched.ended([Future()], beat)) == [0]
+    future = Future()
+    threading.Timer(0.02, lambda: client.told.update(a=worker("running", executing=1))).start()
+    threading.Timer(2 * PATIENCE_S, future.end).start()
+    assert list(watched.ended([future], beat)) == [0] and future.status == "finished"
 
 
 def test_who_is_halted_is_waited_for_once_not_for_each_thing_that_is_asked() -> None:
