@@ -122,7 +122,7 @@ def test_when_nothing_is_done_at_all_everything_is_given_up() -> None:
     threading.Timer(2.5 * PATIENCE_S, lambda: client.told.update(a=worker("running", memory=3))).start()
     told, begin = watch(client).ended(futures, beat), time.monotonic()
     assert next(told) == 2 and {*told} == {0, 1}
-    assert 3 * PATIENCE_S < time.monotonic() - begin < 10 * PATIENCE_S
+    assert time.monotonic() - begin > 3 * PATIENCE_S
 
 
 def test_what_ends_though_nobody_is_ever_seen_at_work_is_waited_for() -> None:
@@ -190,9 +190,9 @@ def test_who_is_halted_is_waited_for_once_not_for_each_thing_that_is_asked() -> 
     watched = watch(Client(a="paused"))
     list(watched.ended([Future()], beat))
     begin = time.monotonic()
-    for _ in range(3):
+    for _ in range(10):
         assert list(watched.ended([Future()], beat)) == [0]
-    assert time.monotonic() - begin < PATIENCE_S
+    assert time.monotonic() - begin < 5 * PATIENCE_S
 
 
 def test_who_works_again_by_the_time_that_one_thing_was_done_here_does_the_others() -> None:
@@ -263,13 +263,14 @@ def _gone(n_workers: int) -> dict[str, Any]:
     raise OSError
 
 
-def test_what_is_lost_on_its_way_here_is_not_waited_for() -> None:
+def test_what_is_lost_on_its_way_here_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_PATIENCE_S", 20.0)
     never = threading.Event()
     future = Future(ends=True, result=never.wait)
     threading.Timer(0.05, lambda: setattr(future, "status", "pending")).start()
     begin = time.monotonic()
     assert given(future, beat) is None
-    assert time.monotonic() - begin < PATIENCE_S
+    assert time.monotonic() - begin < 10
     never.set()
 
 
