@@ -41,11 +41,22 @@ def series(array: pa.Array) -> pl.Series:
     return pl.Series(_Exported(array))
 
 
+def numbers(name: str, values: npt.NDArray[Any]) -> pl.Series:
+    """A column of numbers or truth values: its memory is the array's where they are numbers, and must not change.
+
+    `polars.Series` of an array imports numpy.ma, and takes several times as long.
+    """
+    bits = values.dtype == np.bool_
+    buffer = pa.py_buffer(np.packbits(values, bitorder="little") if bits else np.ascontiguousarray(values))
+    kind = pa.bool_() if bits else pa.from_numpy_dtype(values.dtype)
+    return series(pa.Array.from_buffers(kind, values.size, [None, buffer])).alias(name)
+
+
 def masked(column: pl.Series, valid: npt.NDArray[np.bool_] | None) -> pl.Series:
     """A column, null where it is not valid; None: all of it is."""
     if valid is None or valid.all():
         return column
-    return column.zip_with(pl.Series(valid), pl.Series([None], dtype=column.dtype))
+    return column.zip_with(numbers("", valid), pl.Series([None], dtype=column.dtype))
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ def capped(found: Runs, most: int = MOST) -> Runs:
 
 def known(numbers: I64, none: int) -> pl.Series:
     """Numbers, null where they are `none`."""
-    return arrays.masked(pl.Series(numbers), numbers != none)
+    return arrays.masked(arrays.numbers("", numbers), numbers != none)
 
 
 def lists(found: Runs) -> tuple[I64, pl.Series]:
@@ -109,12 +109,13 @@ def lists(found: Runs) -> tuple[I64, pl.Series]:
     columns = [
         *(known(getattr(found, c), NO_ID).cast(pl.UInt64).alias(c) for c in ("first", "last")),
         *(known(getattr(found, c), NO_TIME).cast(times).alias(c) for c in ("start", "end")),
-        pl.Series("more", found.more).cast(pl.UInt32),
-        pl.Series("missing", found.missing).cast(pl.UInt64),
+        arrays.numbers("more", found.more).cast(pl.UInt32),
+        arrays.numbers("missing", found.missing).cast(pl.UInt64),
     ]
     told = pl.DataFrame(columns).to_struct("runs")
     groups = arrays.grouped(found.key)
-    offsets = pa.array(np.append(groups.firsts, found.key.size), pa.int64())
+    ends = np.append(groups.firsts, found.key.size).astype(np.int64)
+    offsets = pa.Array.from_buffers(pa.int64(), ends.size, [None, pa.py_buffer(ends)])  # pa.array imports numpy.ma
     return groups.values, arrays.series(pa.LargeListArray.from_arrays(offsets, told.to_arrow())).alias("runs")
 
 

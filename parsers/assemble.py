@@ -40,12 +40,13 @@ def frame(pieces: Sequence[Placed], event_id: int, sources: Sequence[str], buffe
     rows = _Rows([piece.place for piece in pieces])
     made = [_column(name, pieces, rows, buffers) for name in names if any(_exists(piece, name) for piece in pieces)]
     ready = {name for name in names if all(_ready(piece.columns[name]) for piece in pieces if name in piece.columns)}
+    files = pl.Series("source", sources, dtype=pl.String)
     told = [
         pl.Series("event_id", [event_id], dtype=pl.UInt32).new_from_index(0, rows.count),
-        pl.Series("record_number", rows.joined([piece.number for piece in pieces])),
-        pl.Series("source", sources, dtype=pl.String)[pl.Series(rows.joined([piece.source for piece in pieces]))],
-        pl.Series("offset", rows.joined([piece.offset for piece in pieces])),
-        pl.Series("recovered", rows.joined([piece.recovered for piece in pieces])),
+        arrays.numbers("record_number", rows.joined([piece.number for piece in pieces])),
+        files.gather(arrays.numbers("", rows.joined([piece.source for piece in pieces]))),
+        arrays.numbers("offset", rows.joined([piece.offset for piece in pieces])),
+        arrays.numbers("recovered", rows.joined([piece.recovered for piece in pieces])),
     ]
     whole = pl.DataFrame([*(column for column in made if column.dtype != schema.TEXTS or column.count()), *told])
     return schema.conform(whole, event_id, ready=ready, own={piece.provider for piece in pieces})
@@ -146,7 +147,7 @@ def _numbers(name: str, columns: Sequence[Column | None], sizes: Sequence[int], 
 def _typed(
     name: str, values: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_] | None, dtype: pl.DataType | None
 ) -> pl.Series:
-    series = pl.Series(name, values.astype(np.int64) if dtype == schema.TIME else values)
+    series = arrays.numbers(name, values.astype(np.int64) if dtype == schema.TIME else values)
     return arrays.masked(series.cast(dtype or pl.UInt64()), valid)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hunt import runs, schema
+from hunt import arrays, runs, schema
 from hunt.arrays import grouped
 from hunt.runs import NO_ID, NO_TIME
 
@@ -112,13 +112,13 @@ class Census:
     def _named(self, columns: Mapping[str, I64], sources: Sequence[str]) -> list[pl.Series]:
         """The columns with their types, and texts for the numbers of files and names."""
         texts = pl.Series(self.names.texts, dtype=pl.String)
-        told = {c: texts[pl.Series(columns[c])].alias(c) for c in ("host", "channel", "provider")}
-        told["source"] = pl.Series("source", sources, dtype=pl.String)[pl.Series(columns["source"])]
+        told = {c: texts.gather(arrays.numbers("", columns[c])).alias(c) for c in ("host", "channel", "provider")}
+        told["source"] = pl.Series("source", sources, dtype=pl.String).gather(arrays.numbers("", columns["source"]))
         told |= {
             "start": runs.known(columns["start"], _NEVER).cast(schema.TIME).alias("start"),
             "end": runs.known(columns["end"], NO_TIME).cast(schema.TIME).alias("end"),
         }
-        return [told[c] if c in told else pl.Series(c, columns[c]).cast(schema.CENSUS[c]) for c in _COLUMNS]
+        return [told[c] if c in told else arrays.numbers(c, columns[c]).cast(schema.CENSUS[c]) for c in _COLUMNS]
 
 
 _COLUMNS = (*schema.CENSUS_KEYS, "records", "start", "end", "renumbered")
