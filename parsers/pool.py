@@ -48,7 +48,8 @@ def _fresh(size: int) -> U8:
         return np.empty(size, np.uint8)
     if _ADVICE is None:
         return np.empty(size + _HUGE, np.uint8)
-    memory = mmap.mmap(-1, -(-size // _HUGE) * _HUGE + _HUGE)
+    # Private: of shared memory, as `mmap` makes it by default, kernels as they are set up have no huge pages.
+    memory = mmap.mmap(-1, -(-size // _HUGE) * _HUGE + _HUGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with contextlib.suppress(OSError):  # a kernel without them
         memory.madvise(_ADVICE)
     return np.frombuffer(memory, np.uint8)
