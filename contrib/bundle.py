@@ -1,14 +1,17 @@
 """`make bundle`: all wheels for one system in a zip file that installs without network, as forensic laptops need it.
 
 bundle.py [--system windows|linux|macos]... [--python 3.12]... [--out dist]. Versions are those of requirements.lock;
-what there is no wheel of on PyPI is built here, which works for pure Python alone. pip evaluates the markers of
-requirements ("; sys_platform == 'win32'") for the system it runs on, so they are followed here for the one asked for.
+what there is no wheel of on PyPI is built here, which works for pure Python alone; what is compiled of ours is left out
+for other systems. pip evaluates the markers of requirements ("; sys_platform == 'win32'") for the system it runs on, so
+they are followed here for the one asked for.
 """
 
 from __future__ import annotations
 
 import argparse
 import email
+import os
+import platform
 import re
 import subprocess
 import sys
@@ -37,6 +40,11 @@ class Target:
     @property
     def name(self) -> str:
         return f"{self.system}-py{self.python.replace('.', '')}"
+
+    @property
+    def here(self) -> bool:
+        """Whether what is compiled on this machine fits it."""
+        return (self.markers["sys_platform"], self.markers["platform_machine"]) == (sys.platform, platform.machine())
 
     def needs(self, requirement: Requirement, extra: str = "") -> bool:
         """Whether a requirement of a package, or of an extra of it, is one on this system."""
@@ -121,9 +129,11 @@ def from_index(wanted: Target) -> Fetch:
     return fetch
 
 
-def _pip(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _pip(*arguments: str, pure: bool = False) -> subprocess.CompletedProcess[str]:
+    """`pure`: without what is compiled of ours, which fits this machine alone."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, **({"EVTX_HUNT_PURE": "1"} if pure else {})}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 _WINDOWS = """@echo off\r
@@ -179,7 +189,7 @@ def main() -> None:
         for python in given.python or [here]:
             wanted = target(system, python)
             with tempfile.TemporaryDirectory() as folder:
-                built = _pip("wheel", "--no-deps", "--wheel-dir", folder, str(ROOT))
+                built = _pip("wheel", "--no-deps", "--wheel-dir", folder, str(ROOT), pure=not wanted.here)
                 if built.returncode:
                     sys.exit(built.stderr)
                 (own,) = Path(folder).glob("*.whl")

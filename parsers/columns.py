@@ -16,27 +16,16 @@ import polars as pl
 from hunt import schema
 from hunt.schema import Kind
 
-from . import framing, texts, times, values
+from . import framing, native, texts, times, values
 from .batch import Batch
-from .framing import I64, U64, Mask
+from .framing import I32, I64, U64, Mask
 from .instances import Values
 from .layout import Shape, Slot
 from .texts import Views
+from .value_types import FILETIME, GUID, SIZES, UNSIGNED, are_null
 
-GUID, FILETIME, HEX32, HEX64, SIZE_T = 0x0F, 0x11, 0x14, 0x15, 0x10
-# Size in bytes by value type; of types that are not here it varies, or they are no values of a column.
-_SIZES = {0x03: 1, 0x04: 1, 0x05: 2, 0x06: 2, 0x07: 4, 0x08: 4, 0x09: 8, 0x0A: 8, 0x0B: 4, 0x0C: 8}
-_SIZES |= {GUID: 16, FILETIME: 8, 0x12: 16, HEX32: 4, HEX64: 8}
-_UNSIGNED = frozenset({0x04, 0x06, 0x08, 0x0A, HEX32, HEX64})
 _RECORDS = 1 << 11  # that are read at a time
 _BEFORE = np.array([2 ** (8 * size) - 1 for size in range(9)], np.uint64)  # the bits of so many bytes
-_EVEN, _ANY, _NONE = -2, -1, -3
-_SIZE = np.full(256, _NONE, np.int64)
-for _kind, _size in _SIZES.items():
-    _SIZE[_kind] = _size
-_SIZE[[values.STRING, values.STRING | values.ARRAY]] = _EVEN
-_VARYING = [values.ANSI_STRING, 0x0D, 0x0E, SIZE_T, 0x13, *(k | values.ARRAY for k in values.WIDTHS)]
-_SIZE[[*_VARYING, values.ANSI_STRING | values.ARRAY]] = _ANY
 
 _EPOCH = 116_444_736_000_000_000  # 1970 as a FILETIME
 # What ns in 64 bits can tell, by whole years, as `hunt.schema` has it.
@@ -89,40 +78,12 @@ class Items:
 Column = Texts | Numbers | Items
 
 
-def misfits(found: Values, shape: Shape) -> Mask:
-    """Records with a value that no column can hold: of a wrong size, an unknown type, BinXML where none may be.
-
-    All values are looked at, needed or not: what the walker would not read is for the walker to say.
-    """
-    nested = {index for index, _ in shape.nested}
+def fragile(found: Values, shape: Shape) -> Mask:
+    """Records with a value by which the names of their columns would be others."""
     bad = np.zeros(found.rows.size, bool)
-    for index in range(len(found.kind)):
-        if index not in nested:
-            _note_misfits(found.kind[index], found.size[index], bad)
     for index in shape.fragile:
         bad |= are_null(found.kind[index], found.size[index]) | ((found.kind[index] & values.ARRAY) != 0)
     return bad
-
-
-def _note_misfits(kind: npt.NDArray[np.uint8], size: I64, bad: Mask) -> None:
-    """Set `bad` where a size is not one of its type's."""
-    right = int(_SIZE[kind[0]]) if kind.size and (kind == kind[0]).all() else None
-    if right == _ANY:
-        return
-    if right is None:
-        by_type = _SIZE[kind]
-        misfit = (by_type != size) & (by_type != _ANY) & ((by_type != _EVEN) | (size & 1 != 0))
-    else:
-        misfit = (size & 1) != 0 if right == _EVEN else size != right
-    if misfit.any():
-        bad |= misfit & ~are_null(kind, size)
-
-
-def are_null(kind: npt.NDArray[np.uint8], size: I64) -> Mask:
-    """Element by element what `values.is_null` tells."""
-    text = (kind == values.STRING) | (kind == values.ANSI_STRING)
-    null: Mask = (kind == values.NULL) | ((size == 0) & ~text)
-    return null
 
 
 class Reader:
@@ -175,13 +136,17 @@ class Reader:
         if not slots:
             return {}
         chosen = [slot.index for slot in slots.values()]
+        if native.kernels:
+            made = self.batch.texts(self.found.at, self.found.size, chosen)
+            return {name: Texts(column, None, exists=True) for name, column in zip(slots, made, strict=True)}
         # Record by record, as they stand in memory.
-        at, size = (np.ascontiguousarray(part[chosen].T).ravel() for part in (self.found.at, self.found.size))
+        parts = (self.found.at, self.found.size)
+        at, size = (np.ascontiguousarray(part[chosen].T, np.int64).ravel() for part in parts)
         views = self._utf16(at, size).reshape(self.count, len(chosen), 2)
         return {name: Texts(views[:, place], None, exists=True) for place, name in enumerate(slots)}
 
     def _utf16(self, at: I64, size: I64) -> Views:
-        """UTF-16 with the NULs at its end, if any, left out."""
+        """UTF-16 with the NULs at its end, if any, left out. By numpy alone."""
         batch, length = self.batch, size >> 1
         views, plain, last = batch.halves.views(at, length, batch.number)
         ended = np.flatnonzero((last == 0) & (length > 0))
@@ -194,8 +159,21 @@ class Reader:
         return views
 
     def _guids(self, slots: Mapping[str, Slot]) -> Mapping[str, Texts]:
+        columns = {}
+        for name, (views, some) in self._guid_views(slots).items():
+            if self.kinds.get(name) is Kind.GUID:  # the null GUID is null
+                columns[name] = Texts(views, None if some.all() else some, exists=True, ready=True)
+            else:  # another provider may list it
+                columns[name] = Texts(views, None, exists=True, ready=bool(some.all()))
+        return columns
+
+    def _guid_views(self, slots: Mapping[str, Slot]) -> Mapping[str, tuple[Views, Mask]]:
+        """Columns of nothing but GUIDs, and which are not null."""
         if not slots:
             return {}
+        if native.kernels:
+            made, some = self.batch.guids(self.found.at, [slot.index for slot in slots.values()])
+            return dict(zip(slots, zip(made, some, strict=True), strict=True))
         raw = {
             name: framing.rows(self.batch.data, self.found.at[slot.index], 16).view("<u8")
             for name, slot in slots.items()
@@ -205,15 +183,25 @@ class Reader:
         if differ:
             made = self.batch.add(texts.guid_texts(np.concatenate(differ).view(np.uint8)))
             views = iter(made.reshape(len(differ), -1, 2))
-        columns = {}
-        for name, words in raw.items():
-            column = self._alike(GUID, words[0].tobytes()) if name in alike else next(views)
-            some = (words[:, 0] | words[:, 1]) != 0  # the null GUID is null
-            if self.kinds.get(name) is Kind.GUID:
-                columns[name] = Texts(column, None if some.all() else some, exists=True, ready=True)
-            else:  # another provider may list it
-                columns[name] = Texts(column, None, exists=True, ready=bool(some.all()))
-        return columns
+        return {
+            name: (
+                self._alike(GUID, words[0].tobytes()) if name in alike else next(views),
+                (words[:, 0] | words[:, 1]) != 0,
+            )
+            for name, words in raw.items()
+        }
+
+    def _string_texts(self, at: I32, size: npt.NDArray[np.uint16]) -> Views:
+        if not native.kernels:
+            return self._utf16(at.astype(np.int64), size.astype(np.int64))
+        views: Views = self.batch.texts(at[None], size[None], [0])[0]
+        return views
+
+    def _guid_texts(self, at: I32) -> Views:
+        if not native.kernels:
+            return self.batch.add(texts.guid_texts(framing.rows(self.batch.data, at, 16)))
+        views: Views = self.batch.guids(at[None], [0])[0][0]
+        return views
 
     def _alike(self, kind: int, raw: bytes) -> Views:
         """The same text for all records."""
@@ -226,25 +214,35 @@ class Reader:
         chosen = {
             name: of_type
             for name, (kind, of_type) in typed.items()
-            if of_type == FILETIME or (of_type in _UNSIGNED and kind is not Kind.TIME)
+            if of_type == FILETIME or (of_type in UNSIGNED and kind is not Kind.TIME)
             if (of_type == FILETIME) == (kind is Kind.TIME)
         }
         if not chosen:
             return {}
-        words, indices = self.batch.u64, [slots[name].index for name in chosen]
-        if int(self.found.at[indices].max()) >= words.size:
+        read = self._read([slots[name].index for name in chosen], [SIZES[of_type] for of_type in chosen.values()])
+        if read is None:
             return {}
-        read = np.empty((len(indices), self.count), np.uint64)
-        kept = _BEFORE[[_SIZES[of_type] for of_type in chosen.values()]][:, None]
-        # Record by record, as they stand in memory: eight bytes from each place, of which those that follow are cut.
-        for part in framing.parts(self.count, _RECORDS):
-            at = np.ascontiguousarray(self.found.at[:, part][indices].T)
-            np.bitwise_and(words[at.ravel()].reshape(at.shape).T, kept, out=read[:, part])
         made = {}
         for column, (name, of_type) in zip(read, chosen.items(), strict=True):
             kind = kinds[name]
             made[name] = _times(column, None) if kind is Kind.TIME else _unsigned(column, None, of_type, kind.dtype)
         return {name: column for name, column in made.items() if column}
+
+    def _read(self, indices: Sequence[int], sizes: Sequence[int]) -> U64 | None:
+        """Unsigned numbers of some values, of so many bytes each; None where they stand too near to the data's end."""
+        read = np.empty((len(indices), self.count), np.uint64)
+        if native.kernels:
+            chosen, widths = np.array(indices, np.int64), np.array(sizes, np.int64)
+            native.kernels.numbers(self.batch.data, self.found.at, chosen, widths, read)
+            return read
+        words, kept = self.batch.u64, _BEFORE[sizes][:, None]
+        if int(self.found.at[indices].max()) >= words.size:
+            return None
+        # Record by record, as they stand in memory: eight bytes from each place, of which those that follow are cut.
+        for part in framing.parts(self.count, _RECORDS):
+            at = np.ascontiguousarray(self.found.at[:, part][indices].T)
+            np.bitwise_and(words[at.ravel()].reshape(at.shape).T, kept, out=read[:, part])
+        return read
 
     def _typed(self, name: str, slot: Slot) -> Numbers | None:
         """A column of numbers or times, where its values are; None where a text must be kept."""
@@ -265,20 +263,24 @@ class Reader:
             return _times(self.batch.unsigned(at, 8), valid)
         if kind is Kind.TIME:
             return self._written_times(at, self.found.size[slot.index]) if self._alone(slot) else None
-        if of_type not in _UNSIGNED:
+        if of_type not in UNSIGNED:
             return None
-        return _unsigned(self.batch.unsigned(at, _SIZES[of_type]), valid, of_type, kind.dtype)
+        return _unsigned(self.batch.unsigned(at, SIZES[of_type]), valid, of_type, kind.dtype)
 
     def _alone(self, slot: Slot) -> bool:
         return bool(self.of_type[slot.index] == values.STRING)
 
-    def _written_times(self, at: I64, size: I64) -> Numbers | None:
+    def _written_times(self, at: I32, size: npt.NDArray[np.uint16]) -> Numbers | None:
         """Times as Sysmon writes them; None if one is written otherwise."""
+        if native.kernels:
+            since = np.empty(self.count, np.int64)
+            right = native.kernels.times(self.batch.data, at, size, since)
+            return Numbers(since, None, schema.TIME) if right else None
         ends = self.batch.u16[np.maximum(at + size - 2, 0)] == 0  # with a NUL behind
         if not (size - 2 * ends == 2 * times.WRITTEN).all():
             return None
-        since = times.read(framing.rows(self.batch.data, at, 2 * times.WRITTEN).view("<u2"))
-        return None if since is None else Numbers(since, None, schema.TIME)
+        read = times.read(framing.rows(self.batch.data, at, 2 * times.WRITTEN).view("<u2"))
+        return None if read is None else Numbers(read, None, schema.TIME)
 
     def _general(self, slot: Slot, joint: str) -> Texts:
         """Values of any types as texts; `bad` is set where one is not of its type after all."""
@@ -289,9 +291,9 @@ class Reader:
         for of_type in set(kind[~null].tolist()):
             rows = np.flatnonzero((kind == of_type) & ~null)
             if of_type == values.STRING:
-                views[rows] = self._utf16(at[rows], size[rows])
+                views[rows] = self._string_texts(at[rows], size[rows])
             elif of_type == GUID:
-                views[rows] = self.batch.add(texts.guid_texts(framing.rows(self.batch.data, at[rows], 16)))
+                views[rows] = self._guid_texts(at[rows])
             elif of_type & values.ARRAY and not slot.repeats:
                 self.bad[rows] = True
             else:
@@ -305,7 +307,7 @@ def _unsigned(read: U64, valid: Mask | None, of_type: int, dtype: pl.DataType) -
     """None if one is too large for the column: then its text must be kept."""
     if valid is not None:
         read[~valid] = 0
-    if dtype == pl.UInt32() and _SIZES[of_type] == 8 and int(read.max()) > 0xFFFFFFFF:
+    if dtype == pl.UInt32() and SIZES[of_type] == 8 and int(read.max()) > 0xFFFFFFFF:
         return None
     return Numbers(read, valid, dtype)
 

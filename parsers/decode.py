@@ -6,34 +6,33 @@ the event's data are BinXML of their own, those whose data have the same shape. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from hunt import schema
 from hunt.arrays import grouped
 from hunt.model import ALL_COLUMNS, EventType, Wants
 from hunt.schema import Kind
 
-from . import census, columns, framing, records
+from . import census, columns, framing, native, records
 from . import values as values_of
 from .batch import Batch
 from .columns import Column, Reader, Texts
-from .framing import I64, Frames, Mask
-from .instances import Instances, Values, distinct_numbers, instances, values
+from .framing import I32, I64, Frames, Mask
+from .instances import Ask, Asked, Instances, Values, distinct_numbers, instances, values
 from .layout import Shape, Slot
 from .pool import Pool
 from .templates import UNREADABLE, Templates
+from .value_types import are_null
 
 # What places and times an event, whatever else is asked for.
 _ALWAYS = frozenset({*schema.CORE, "UtcTime"})
 # By these, records of one shape are told apart before anything else is read.
 _TOLD_APART = ("channel", "provider", "host")
+_TOLD_FIRST = frozenset({*_TOLD_APART, "event_id", "record_id", "logged"})
 _TURNS = 64  # distinct texts of such a column, in one batch, that are told apart one after the other
-
-I32 = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +89,10 @@ class _Group:
         told = (self.shape, self.event_id[chosen], names, (ids[chosen], times[chosen]))
         return _Group(self.found.take(chosen), self.template[chosen], *told)
 
+    def whole(self, batch: Batch) -> _Group:
+        """With all values."""
+        return replace(self, found=self.found.whole(batch))
+
     def counted(self) -> Counted:
         """All of it, for the census."""
         return Counted(self.found.rows, self.event_id, self.names, *self.written)
@@ -127,10 +130,10 @@ class Decoder:
             if shape is None or not _readable(shape):
                 out.walk.append(chosen)
                 continue
-            groups, misfit = values(batch, found.values[chosen], end[chosen])
+            groups, misfit = values(batch, found.values[chosen], end[chosen], _asked(shape, _first(shape)))
             out.walk.append(chosen[misfit])
             for group in groups:
-                renamed = Values(chosen[group.rows], group.at, group.size, group.kind)
+                renamed = replace(group, rows=chosen[group.rows])
                 self._outer(batch, renamed, template[group.rows], shape, out)
         return out
 
@@ -140,9 +143,9 @@ class Decoder:
         """The rows by the shape of their template; and their templates."""
         if not rows.size:
             return
-        groups = grouped(found.definition[rows])
-        known = self.templates.numbers(batch.data, groups.values, within)
-        numbers, shapes = known[groups.which], self.templates.shape_numbers(known)[groups.which]
+        definitions, which = _definitions(found.definition[rows])
+        known = self.templates.numbers(batch.data, definitions, within)
+        numbers, shapes = known[which], self.templates.shape_numbers(known)[which]
         for number in distinct_numbers(shapes):
             chosen = np.flatnonzero(shapes == number)
             shape = None if number == UNREADABLE else self.templates.shapes[number]
@@ -153,7 +156,7 @@ class Decoder:
         if not _enough(shape, len(found.kind)):
             out.walk.append(found.rows)
             return
-        bad = columns.misfits(found, shape)
+        bad = found.misfit | columns.fragile(found, shape)
         sources = dict(shape.columns)
         event_id = self._event_ids(batch, found, template, sources["event_id"], bad)
         names = {column: self._named(batch, found, template, sources, column, bad) for column in _TOLD_APART}
@@ -166,7 +169,7 @@ class Decoder:
             if wanted is None:
                 out.counted.append(group.counted().take(chosen))
             else:
-                self._sections(batch, group.take(chosen), kind, wanted, out)
+                self._sections(batch, group.take(chosen).whole(batch), kind, wanted, out)
 
     def _event_ids(self, batch: Batch, found: Values, template: I32, slot: Slot | None, bad: Mask) -> I64:
         """Event ids; what is no plain number is left to the walker."""
@@ -211,12 +214,12 @@ class Decoder:
         index, within = nested[0]
         of_type, size = found.kind[index], found.size[index]
         inside = (of_type == values_of.NESTED) & (size > 0)
-        null = columns.are_null(of_type, size)
+        null = are_null(of_type, size)
         if null.any():
             self._piece(batch, group.take(np.flatnonzero(null)), None, kind, wanted, out)
         out.walk.append(found.rows[~inside & ~null])
         rows = np.flatnonzero(inside)
-        at = found.at[index]
+        at = found.at[index].astype(np.int64)
         end = at + size
         heads = instances(batch, at, end)
         out.walk.append(found.rows[rows[~heads.found[rows]]])
@@ -224,7 +227,7 @@ class Decoder:
             if shape is None or shape.nested or shape.sections & group.shape.sections:
                 out.walk.append(found.rows[chosen])
                 continue
-            parts, misfit = values(batch, heads.values[chosen], end[chosen])
+            parts, misfit = values(batch, heads.values[chosen], end[chosen], _asked(shape, None))
             out.walk.append(found.rows[chosen[misfit]])
             for part in parts:
                 section = _Section(part, template[part.rows], shape)
@@ -237,7 +240,7 @@ class Decoder:
         if not _enough(section.shape, len(section.found.kind)) or _names(group.shape) & _names(section.shape):
             out.walk.append(group.found.rows)
             return
-        bad = columns.misfits(section.found, section.shape)
+        bad = section.found.misfit | columns.fragile(section.found, section.shape)
         if bad.any():
             out.walk.append(group.found.rows[bad])
             fit = np.flatnonzero(~bad)
@@ -304,9 +307,41 @@ class Decoder:
         return {name: made[name] for name in part.shape.order if name in made}
 
 
+def _definitions(at: I64) -> tuple[I64, I64]:
+    """The distinct ones, and for each which of them it is."""
+    if native.kernels:
+        which, values = np.empty(at.size, np.int64), np.empty(at.size, np.int64)
+        count = native.kernels.group(at, which, values)
+        if count >= 0:
+            return values[:count], which
+    groups = grouped(at)
+    return groups.values, groups.which
+
+
 def is_wanted(column: str, wanted: frozenset[str]) -> bool:
     """Whether a column is asked for, or places or times an event."""
     return wanted == ALL_COLUMNS or column in wanted or column in _ALWAYS
+
+
+def _first(shape: Shape) -> list[int]:
+    """The values that tell what a record is: those of all records are looked up, others of wanted ones alone."""
+    slots = [slot for name, slot in shape.columns if slot is not None and name in _TOLD_FIRST]
+    return [*(slot.index for slot in slots), *shape.fragile, *(index for index, _ in shape.nested)]
+
+
+def _asked(shape: Shape, first: Sequence[int] | None) -> Ask:
+    """What is asked for of a shape's values. `first`: None: all of them.
+
+    The sizes of all values are looked at, needed or not: what the walker would not read is for the walker to say.
+    """
+
+    def ask(count: int) -> Asked:
+        looked_at = np.ones(count, bool)
+        looked_at[[index for index, _ in shape.nested if index < count]] = False
+        some = range(count) if first is None else sorted({index for index in first if index < count})
+        return Asked(np.array(some, np.int64), looked_at)
+
+    return ask
 
 
 def _readable(shape: Shape) -> bool:
@@ -350,24 +385,38 @@ def _kinds(provider: str | None, event_id: int) -> dict[str, Kind]:
 def _numbered(batch: Batch, found: Values, slot: Slot, bad: Mask) -> I64:
     """The numbers of the texts of one value, which few texts share; `bad` where it is no text, or one too many."""
     kind, size, at = found.kind[slot.index], found.size[slot.index], found.at[slot.index]
-    numbers = np.zeros(found.rows.size, np.int64)
-    left = np.flatnonzero(~bad)
-    for _ in range(_TURNS):
-        if not left.size:
-            return numbers
-        first = left[0]
-        equal = (kind[left] == kind[first]) & (size[left] == size[first])
+    which, firsts = _alike(batch, found, slot.index, bad)
+    numbers = np.zeros(len(firsts) + 1, np.int64)  # the last is for those that are bad
+    fits = np.zeros(len(firsts) + 1, bool)
+    for place, first in enumerate(firsts):
         raw = batch.data[at[first] : at[first] + size[first]].tobytes()
-        equal[equal] = framing.equal(batch.data, at[left[equal]], raw)
         try:
             null = values_of.is_null(int(kind[first]), len(raw))
             text = "" if null else values_of.text(int(kind[first]), raw)
         except ValueError:
-            text = []
+            continue
         if isinstance(text, str):
-            numbers[left[equal]] = batch.names.number(None if null and slot.optional else text)
-        else:
-            bad[left[equal]] = True
+            numbers[place], fits[place] = batch.names.number(None if null and slot.optional else text), True
+    bad |= ~fits[which]
+    return numbers[which]
+
+
+def _alike(batch: Batch, found: Values, index: int, bad: Mask) -> tuple[I64, list[int]]:
+    """For each value which of the distinct ones it is, -1 where it is `bad` or one too many; the first of each."""
+    at, size, kind = found.at[index], found.size[index], found.kind[index]
+    which = np.full(at.size, -1, np.int64)
+    if native.kernels and not bad.any():
+        first = np.empty(_TURNS, np.int64)
+        count = native.kernels.alike(batch.data, at, size, kind, which, first)
+        return which, first[:count].tolist()
+    firsts: list[int] = []
+    left = np.flatnonzero(~bad)
+    while left.size and len(firsts) < _TURNS:
+        one = int(left[0])
+        equal = (kind[left] == kind[one]) & (size[left] == size[one])
+        raw = batch.data[at[one] : at[one] + size[one]].tobytes()
+        equal[equal] = framing.equal(batch.data, at[left[equal]], raw)
+        which[left[equal]] = len(firsts)
+        firsts.append(one)
         left = left[~equal]
-    bad[left] = True
-    return numbers
+    return which, firsts

@@ -16,13 +16,14 @@ from itertools import pairwise
 from hunt import helpers, schema
 from hunt.model import Batch, EventType, Evidence, Piece, Problem, Progress, Reading
 
-from . import bxml, event_xml, records, workers
+from . import bxml, event_xml, native, records, workers
 from .unit import Segment
 
-UNIT_CHUNKS = 256  # 16 MiB: frames of a useful size, a bounded number of bytes kept alive by them
+# 32 MiB, 16 where all is numpy: frames of a useful size, a bounded number of bytes kept alive by them.
+UNIT_CHUNKS = 512 if native.kernels else 256
 _TYPES = 2  # event types; where more are wanted, each has its own frames in each unit, and calls outweigh the work:
-_LARGER = 4  # times; 64 MiB
-_LARGER_ELSEWHERE = 2  # by processes, whose results are in memory besides
+_MANY = 1024  # 64 MiB
+_MANY_ELSEWHERE = 512  # by processes, whose results are in memory besides
 _LEAST = 32  # chunks; smaller units would cost more than they are worth
 _COST = 4  # bytes for each byte of a unit, at most: columns, buffers that are kept, frames (measured)
 _AT_A_TIME = 2048  # chunks of all units that are decoded at the same time: what bounds memory on many processors
@@ -81,7 +82,7 @@ def _unit_size(size: int, jobs: int, largest: int) -> int:
 def _read(pieces: Sequence[Piece], reading: Reading) -> Iterator[Batch | Problem | Progress]:
     problems: list[Problem] = []
     few = reading.wants.types is not None and len(reading.wants.types) <= _TYPES
-    largest = UNIT_CHUNKS * (1 if few else _LARGER_ELSEWHERE if reading.processes else _LARGER)
+    largest = UNIT_CHUNKS if few else _MANY_ELSEWHERE if reading.processes else _MANY
     if reading.room is not None:
         largest, reading = _within(reading.room, largest, reading)
     size = sum(piece.size for piece in pieces)

@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from hunt.checksums import crc32
 
-from . import records
+from . import native, records
 
 U8 = npt.NDArray[np.uint8]
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
+I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
@@ -47,15 +48,16 @@ def loads(data: U8, code: str) -> npt.NDArray[Any]:
     return np.ndarray((data.size - width + 1,), code, buffer=data.data, strides=(1,))
 
 
-def rows(data: U8, at: I64, width: int) -> U8:
+def rows(data: U8, at: npt.NDArray[np.integer[Any]], width: int) -> U8:
     """So many bytes from each place, one row each: many times faster than number by number.
 
     Places must lie so that the whole width is inside the data.
     """
     if not width or not at.size:
         return np.empty((at.size, width), np.uint8)
-    found = np.ndarray((data.size - width + 1,), f"V{width}", buffer=data.data, strides=(1,))[at]
-    return found.view(np.uint8).reshape(-1, width)
+    items = np.ndarray((data.size - width + 1,), f"V{width}", buffer=data.data, strides=(1,))[at]
+    found: U8 = items.view(np.uint8).reshape(-1, width)
+    return found
 
 
 def equal(data: U8, at: I64, raw: bytes) -> Mask:
@@ -81,16 +83,28 @@ def sound(data: U8, used: Sequence[int]) -> Mask:
     good: Mask = (chunks[:, :8] == np.frombuffer(records.CHUNK_MAGIC, np.uint8)).all(axis=1)
     good &= (free >= records.CHUNK_HEADER) & (free <= records.CHUNK)
     good &= np.asarray(used) == records.CHUNK
-    for index in np.flatnonzero(good & (flags & _NO_CHECKSUMS == 0)):
-        chunk = memoryview(chunks[index].data)
-        header = crc32(chunk[128 : records.CHUNK_HEADER], crc32(chunk[:120]))
-        body = crc32(chunk[records.CHUNK_HEADER : int(free[index])])
-        good[index] = header == words[index, 31] and body == words[index, 13]
+    told = np.flatnonzero(good & (flags & _NO_CHECKSUMS == 0))
+    view = data.data
+    for index, end, header, body in zip(told.tolist(), *words[told][:, [12, 31, 13]].T.tolist(), strict=True):
+        begin = index * records.CHUNK
+        first = begin + records.CHUNK_HEADER
+        right = crc32(view[begin + 128 : first], crc32(view[begin : begin + 120])) == header
+        good[index] = right and crc32(view[first : begin + end]) == body
     return good
 
 
 def frames(data: U8, good: Mask) -> tuple[Frames, Mask]:
     """The frames of the good chunks that hold together, and which chunks those are."""
+    if not native.kernels:
+        return _frames(data, good)
+    whole = good.copy()
+    count = native.kernels.chains(data, whole)
+    found = Frames(np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.uint64))
+    native.kernels.frames(data, whole, found.offset, found.size, found.number)
+    return found, whole
+
+
+def _frames(data: U8, good: Mask) -> tuple[Frames, Mask]:
     # Windows aligns records to 8 bytes; a chunk whose records are not falls through the checks below.
     words = data.view("<u4")
     at = np.flatnonzero(words[::2] == 0x2A2A).astype(np.int64) * 8

@@ -7,13 +7,13 @@ its fields lead to are the same, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from . import bxml, records
+from . import bxml, native, records
 from .framing import I64, U8, loads, rows
 from .layout import Layout, Shape, layout
 
@@ -21,6 +21,8 @@ UNREADABLE = -1
 _KEPT = 20_000  # templates kept; evidence made of new ones is parsed definition by definition
 _FIXED = bxml.TEMPLATE_HEADER
 # What real templates stay far below; others are left to the walker.
+_KEYS = 64  # distinct ones, in one batch, that are told apart one after the other
+_TURNS = 8  # templates of one family, in one batch, that are looked for one after the other
 _MASKS = 16  # ways in which the names of one definition stand in place or elsewhere
 _WIDEST = 1 << 16  # bytes of all names that a definition refers to, each as long as the longest
 
@@ -92,46 +94,38 @@ class Templates:
         # Definitions do not overlap. Where they were made to, each may be as large as the chunk: not for matrices.
         chunk = at // records.CHUNK
         fits &= np.bincount(chunk, np.where(fits, size, 0))[chunk] <= records.CHUNK
-        keys = rows(data, at + 4, _FIXED - 4)  # GUID and size
-        groups: dict[bytes, list[int]] = {}
-        for index in np.flatnonzero(fits).tolist():
-            groups.setdefault(keys[index].tobytes(), []).append(index)
-        for key, members in groups.items():
-            chosen = np.array(members)
-            found[chosen] = self._family_numbers(data, at[chosen], int(size[members[0]]), within, key)
+        for key, chosen in _by_key(data, at, np.flatnonzero(fits)):
+            found[chosen] = self._family_numbers(data, at[chosen], int(size[chosen[0]]), within, key)
         return found
 
     def _family_numbers(self, data: U8, at: I64, size: int, within: str | None, key: bytes) -> npt.NDArray[np.int32]:
         family = self._families.setdefault((within, key), _Family())
-        bodies = rows(data, at + _FIXED, size)
         found = np.full(at.size, UNREADABLE, np.int32)
         missing = np.arange(at.size)
         for masked, numbers in list(family.masks):
-            missing = self._look_up(data, at, bodies, masked, numbers, found, missing)
+            missing = self._look_up(data, at, size, masked, numbers, found, missing)
         while missing.size:
             # What is parsed now may be what others of this batch are, too.
             first = int(missing[0])
-            found[first] = self._parse(data, int(at[first]), bodies[first], within, family)
+            found[first] = self._parse(data, int(at[first]), size, within, family)
             missing = missing[1:]
             if missing.size and found[first] != UNREADABLE:
                 masked, numbers = self._mask_of(family, int(found[first]), size)
-                missing = self._look_up(data, at, bodies, masked, numbers, found, missing)
+                missing = self._look_up(data, at, size, masked, numbers, found, missing)
         return found
 
     def _look_up(
         self,
         data: U8,
         at: I64,
-        bodies: U8,
+        size: int,
         masked: I64,
         numbers: dict[bytes, int],
         found: npt.NDArray[np.int32],
         missing: I64,
     ) -> I64:
         """Fill in what is known of the missing; return what is still missing."""
-        bare = bodies[missing]
-        bare[:, masked] = 0
-        hits = np.array([numbers.get(row.tobytes(), UNREADABLE) for row in bare], np.int32)
+        hits = _looked_up(data, at[missing] + _FIXED, size, masked, numbers)
         found[missing] = self._with_names(data, at[missing], hits)
         left: I64 = missing[found[missing] == UNREADABLE]
         return left
@@ -148,6 +142,12 @@ class Templates:
         referred = np.array([UNREADABLE if n == UNREADABLE else self.known[n].names for n in hits.tolist()], np.int32)
         for number in set(referred.tolist()) - {UNREADABLE}:
             names, chosen = self._names[number], np.flatnonzero(referred == number)
+            if native.kernels:
+                fits = np.empty(chosen.size, bool)
+                told = (names.fields, names.elsewhere, names.stored, names.size)
+                native.kernels.named(data, at[chosen], *told, fits)
+                kept[chosen[~fits]] = UNREADABLE
+                continue
             body = (at[chosen] + _FIXED)[:, None]
             in_place = offsets[body + names.fields] == body + names.fields + 4 - base[chosen][:, None]
             right = in_place.all(axis=1)
@@ -157,14 +157,14 @@ class Templates:
             kept[chosen[~right]] = UNREADABLE
         return kept
 
-    def _parse(self, data: U8, at: int, body: U8, within: str | None, family: _Family) -> int:
+    def _parse(self, data: U8, at: int, size: int, within: str | None, family: _Family) -> int:
         chunk = at & ~(records.CHUNK - 1)
         try:
             parsed = bxml.template(data[chunk : chunk + records.CHUNK].tobytes(), at - chunk)
         except ValueError:
             return UNREADABLE
         refers = self._refers(parsed.names)
-        masked = _field_bytes(self._names[refers], body.size)
+        masked = _field_bytes(self._names[refers], size)
         numbers = next((numbers for mask, numbers in family.masks if np.array_equal(mask, masked)), None)
         full = len(self.known) >= _KEPT or (numbers is None and len(family.masks) >= _MASKS)
         if full or self._names[refers].stored.size > _WIDEST:
@@ -174,9 +174,7 @@ class Templates:
             family.masks.append((masked, numbers))
         found = layout(parsed.parts, within)
         self.known.append(Known(found, self._shape(found), refers))
-        bare = body.copy()
-        bare[masked] = 0
-        numbers[bare.tobytes()] = len(self.known) - 1
+        numbers[_bare(data, at + _FIXED, size, masked)] = len(self.known) - 1
         return len(self.known) - 1
 
     def _refers(self, fields: Sequence[bxml.NameField]) -> int:
@@ -193,6 +191,50 @@ class Templates:
             self.shapes.append(found.shape)
             self._shape_numbers[found.shape] = len(self.shapes) - 1
         return self._shape_numbers[found.shape]
+
+
+def _by_key(data: U8, at: I64, left: I64) -> Iterator[tuple[bytes, I64]]:
+    """Of the definitions those that are `left`, by their GUIDs and sizes."""
+    if native.kernels and left.size:
+        key = (at[left] + 4).astype(np.int32)
+        which, first = np.empty(left.size, np.int64), np.empty(_KEYS, np.int64)
+        told = (np.full(left.size, _FIXED - 4, np.uint16), np.zeros(left.size, np.uint8), which, first)
+        count = native.kernels.alike(data, key, *told)
+        for number, place in enumerate(key[first[:count]].tolist()):
+            yield data[place : place + _FIXED - 4].tobytes(), left[which == number]
+        left = left[which < 0]
+    keys = rows(data, at[left] + 4, _FIXED - 4)
+    groups: dict[bytes, list[int]] = {}
+    for row, index in enumerate(left.tolist()):
+        groups.setdefault(keys[row].tobytes(), []).append(index)
+    yield from ((key, np.array(members)) for key, members in groups.items())
+
+
+def _looked_up(data: U8, at: I64, size: int, masked: I64, numbers: dict[bytes, int]) -> npt.NDArray[np.int32]:
+    """What is known of the bodies at `at`, but for the bytes that are left out."""
+    hits = np.full(at.size, UNREADABLE, np.int32)
+    left = np.arange(at.size)
+    if native.kernels:
+        mask = np.full(size, 0xFF, np.uint8)
+        mask[masked] = 0
+        for _ in range(_TURNS):  # most are of a few templates
+            if not left.size:
+                return hits
+            like, fits = _bare(data, int(at[left[0]]), size, masked), np.empty(left.size, bool)
+            native.kernels.same(data, at[left], like, mask, fits)
+            hits[left[fits]] = numbers.get(like, UNREADABLE)
+            left = left[~fits]
+    bare = rows(data, at[left], size)
+    bare[:, masked] = 0
+    hits[left] = [numbers.get(row.tobytes(), UNREADABLE) for row in bare]
+    return hits
+
+
+def _bare(data: U8, at: int, size: int, masked: I64) -> bytes:
+    """A body without the bytes that are left out."""
+    body = data[at : at + size].copy()
+    body[masked] = 0
+    return body.tobytes()
 
 
 def _names(fields: Sequence[bxml.NameField]) -> _Names:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from .framing import I64, U8, Mask, equal, loads, parts, rows
 from .pool import Pool
 
 Views = npt.NDArray[np.uint64]  # shape (n, 2)
+Ints = npt.NDArray[np.integer[Any]]
 
 _BLOCK = 1 << 17  # bytes of each half that are worked on together
 _PAD = 32  # bytes behind a buffer, so that loads of 8 bytes at its end stay inside
@@ -173,7 +175,7 @@ class Halves:
 
 
 # {00000000-0000-0000-0000-000000000000}: three numbers, then bytes in their order.
-_GUID_SIZE = 38
+GUID_SIZE = 38
 _GUID_FRAME = np.frombuffer(b"{00000000-0000-0000-0000-000000000000}", np.uint8)
 # Where the digits go, four or eight together: place in the text, width, place among the 32 digits.
 _GUID_DIGITS = ((1, 8, 0), (10, 4, 8), (15, 4, 12), (20, 4, 16), (25, 4, 20), (29, 8, 24))
@@ -181,7 +183,7 @@ _GUID_DIGITS = ((1, 8, 0), (10, 4, 8), (15, 4, 12), (20, 4, 16), (25, 4, 20), (2
 
 def guid_texts(raw: U8) -> U8:
     """GUIDs, a row of 16 bytes each, as Sysmon prints them: one row of 38 bytes each."""
-    texts = np.empty((len(raw), _GUID_SIZE), np.uint8)
+    texts = np.empty((len(raw), GUID_SIZE), np.uint8)
     for part in parts(len(raw), _GUIDS):
         _print_guids(raw[part], texts[part])
     return texts
@@ -316,8 +318,11 @@ def _distinct_slowly(data: U8, at: I64, size: I64) -> tuple[I64, I64]:
     return np.array(firsts, np.int64), np.array(which, np.int64)
 
 
-def converted(data: U8, at: I64, size: I64, read: Callable[[bytes], str | None], notes: Notes) -> tuple[Views, Mask]:
+def converted(
+    data: U8, places: Ints, sizes: Ints, read: Callable[[bytes], str | None], notes: Notes
+) -> tuple[Views, Mask]:
     """Views of values that no fast way is for: each distinct one is read once. Null where `read` gives None."""
+    at, size = places.astype(np.int64), sizes.astype(np.int64)
     if at.size and (size == size[0]).all() and equal(data, at, data[at[0] : at[0] + size[0]].tobytes()).all():
         firsts, which = np.zeros(1, np.int64), np.zeros(at.size, np.int64)  # a user's SID, say
     else:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from parsers import native
 from tests.helpers import ROOT
 
 PLACES = {"hunt": "hunt", "parsers": "hunt/parsers", "queries": "hunt/queries"}
@@ -27,7 +28,7 @@ def modules() -> set[str]:
         f"{place}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, place in PLACES.items()
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in (".py", ".typed", ".lark", ".eql", ".yml", ".html", ".css", ".js", ".txt", ".md")
+        if path.suffix in (".py", ".typed", ".lark", ".eql", ".yml", ".html", ".css", ".js", ".txt", ".md", ".pyi")
     }
 
 
@@ -66,7 +67,9 @@ def test_the_wheel_holds_the_modules_of_the_tree_and_nothing_else(wheel: Path) -
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
     installed = {name for name in names if ".dist-info/" not in name}
-    assert installed == modules()
+    compiled = {name for name in installed if name.startswith("hunt/parsers/_native.") and not name.endswith(".pyi")}
+    assert installed - compiled == modules()
+    assert len(compiled) == (native.kernels is not None)  # as where these tests run: there is a compiler, or is none
     assert {name.split("/")[0] for name in installed} == {"hunt"}
 
 
@@ -132,3 +135,13 @@ def test_an_isolated_interpreter_runs_the_command_from_the_wheel(wheel: Path, tm
     done = subprocess.run([sys.executable, "-I", "-c", run], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert any(line.startswith("outlook-script-host\t") for line in done.stdout.splitlines())
+
+
+def test_a_wheel_without_what_is_compiled_is_for_every_system(tree: Path, tmp_path: Path) -> None:
+    build = f"import setuptools.build_meta as b; print(b.build_wheel({str(tmp_path)!r}))"
+    environment = {**os.environ, "EVTX_HUNT_PURE": "1"}
+    subprocess.run([sys.executable, "-c", build], cwd=tree, env=environment, capture_output=True, check=True)
+    (built,) = tmp_path.glob("*.whl")
+    assert built.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(built) as archive:
+        assert not [name for name in archive.namelist() if Path(name).suffix in (".so", ".pyd", ".c", ".h")]

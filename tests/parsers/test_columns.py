@@ -22,6 +22,8 @@ from tests.helpers import Result, gather_bytes
 from tests.parsers.agreement import disagreements
 from tests.parsers.logs import START, event, root, summed
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 
 def both(folder: Path, content: bytes) -> Result:
     """What the columnar parser reads of a log, after the reference agreed."""

@@ -13,6 +13,8 @@ from hunt.model import Parser
 from tests.helpers import gather_bytes
 from tests.parsers.logs import TOTAL, chunk_of, good, places
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 
 def test_a_record_that_cannot_be_read_is_a_problem_and_the_next_is_read(parser: Parser, tmp_path: Path) -> None:
     offset, size = places(good())[30]

@@ -6,10 +6,13 @@ import random
 import struct
 
 import numpy as np
+import pytest
 
 from parsers import framing, records
 from samples.evtx_writer import log_bytes, sysmon_process
 from tests.parsers.logs import START, event, good, summed
+
+pytestmark = pytest.mark.usefixtures("either_way")
 
 HEADER = records.FileHeader(0, False, None)
 

@@ -23,6 +23,8 @@ from tests.helpers import ROOT, Result, frame_differences, gather_bytes
 from tests.parsers.agreement import contradictions
 from tests.parsers.logs import START, chunk_of, good, places, summed
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 EXTREMES = (0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 

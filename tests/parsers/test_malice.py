@@ -17,6 +17,8 @@ from samples.values import STRINGS, Value
 from tests.helpers import gather_bytes
 from tests.parsers.logs import crafted, event, raw, root
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 
 def test_a_template_that_repeats_a_value_without_end_is_bounded(parser: Parser, tmp_path: Path) -> None:
     data = Element("Data", (), tuple(Slot(0, 1) for _ in range(2000)))

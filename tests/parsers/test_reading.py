@@ -19,6 +19,8 @@ from samples.evtx_writer import log_bytes, sysmon_event, sysmon_process, write_l
 from tests.helpers import ROOT, Result, differences, evidence, frame_differences, gather, gather_bytes
 from tests.parsers.logs import START, event, good, places
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 SAMPLES = sorted((ROOT / "samples" / "logs").glob("*.evtx"))
 
 

@@ -21,6 +21,8 @@ from hunt.model import EventType, Problem
 from parsers.evtx import PARSER
 from tests.helpers import count, read
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 
 @dataclass(frozen=True)
 class Log:
