@@ -16,7 +16,7 @@ from typing import cast
 import polars as pl
 import pyarrow as pa
 
-from hunt import pulse, schema
+from hunt import encoded, pulse, schema
 from hunt.errors import HuntError
 from hunt.model import ALL_COLUMNS, Batch, EventType, Wants
 from hunt.output._rows import harmless, safe_cells
@@ -66,8 +66,7 @@ class Writer:
     def _flush(self) -> None:
         if not self._waiting:
             return
-        # Columns that some lack are null there.
-        table = pa.concat_tables(self._waiting, promote_options="default")
+        table = encoded.together(self._waiting)
         self._waiting = []
         suffix = self.path.suffix.lower()
         if self._part is None or not self._part.takes(table):
@@ -112,29 +111,22 @@ class Writer:
 
 def _alike(tables: list[pa.Table], table: pa.Table) -> bool:
     """Whether columns of the same name are of the same type: those of two providers may not be."""
-    types = dict(zip(table.schema.names, table.schema.types, strict=True))
-    return all(types.get(field.name, field.type) == field.type for other in tables for field in other.schema)
+    types = {field.name: encoded.told(field.type) for field in table.schema}
+    fields = ((field.name, encoded.told(field.type)) for other in tables for field in other.schema)
+    return all(types.get(name, told) == told for name, told in fields)
 
 
 class _Part:
     """A file that takes tables of the same columns."""
 
-    def __init__(self, path: Path, first: pa.Table) -> None:
+    def __init__(self, path: Path, kinds: pa.Schema) -> None:
         self.path = path
-        self.schema: pa.Schema = first.schema
+        self.kinds = kinds
+        self._told = {field.name: encoded.told(field.type) for field in kinds}
 
     def takes(self, table: pa.Table) -> bool:
         """Whether it has all of the table's columns."""
-        places = (self.schema.get_field_index(field.name) for field in table.schema)
-        return all(p >= 0 and self.schema.field(p).type == f.type for p, f in zip(places, table.schema, strict=True))
-
-    def fitted(self, table: pa.Table) -> pa.Table:
-        """All columns in their order, those that the table lacks null."""
-        if table.schema == self.schema:
-            return table
-        there = set(table.column_names)
-        columns = [table[f.name] if f.name in there else pa.nulls(table.num_rows, f.type) for f in self.schema]
-        return pa.Table.from_arrays(columns, schema=self.schema)
+        return all(self._told.get(field.name) == encoded.told(field.type) for field in table.schema)
 
     def write(self, table: pa.Table) -> None:
         raise NotImplementedError
@@ -145,19 +137,24 @@ class _Part:
 
 class _ParquetPart(_Part):
     def __init__(self, path: Path, first: pa.Table) -> None:
-        super().__init__(path, first)
+        super().__init__(path, first.schema)
         import pyarrow.parquet as pq
 
-        # Of times, hosts, ids: those of all columns take a third of the time, and texts stand in no order that helps.
-        told = [name for name in self.schema.names if name in schema.CORE]
-        # Numbers that are all different fill a dictionary that is then thrown away: a tenth of the time.
-        alike = [name for name in self.schema.names if name not in _DIFFERENT]
         self.file = pq.ParquetWriter(
-            path, self.schema, compression="zstd", compression_level=1, write_statistics=told, use_dictionary=alike
+            path,
+            self.kinds,
+            compression="zstd",
+            compression_level=1,
+            # Of times, hosts, ids: those of all take a third of the time, and texts stand in no order that helps.
+            write_statistics=[name for name in self.kinds.names if name in schema.CORE],
+            # Numbers that are all different fill a dictionary that is then thrown away: a tenth of the time.
+            use_dictionary=[name for name in self.kinds.names if name not in _DIFFERENT],
+            store_schema=False,  # readers would make categories of texts with a dictionary
         )
 
     def write(self, table: pa.Table) -> None:
-        self.file.write_table(self.fitted(table), row_group_size=_GROUP)
+        # With more than one dictionary, a column is written without.
+        self.file.write_table(encoded.fitted(table, self.kinds).unify_dictionaries(), row_group_size=_GROUP)
 
     def close(self) -> None:
         self.file.close()
@@ -165,12 +162,12 @@ class _ParquetPart(_Part):
 
 class _CsvPart(_Part):
     def __init__(self, path: Path, first: pa.Table) -> None:
-        super().__init__(path, first)
+        super().__init__(path, pa.schema([(field.name, encoded.told(field.type)) for field in first.schema]))
         self.file = path.open("wb")
         self.header = True
 
     def write(self, table: pa.Table) -> None:
-        frame = cast(pl.DataFrame, pl.from_arrow(self.fitted(table)))
+        frame = cast(pl.DataFrame, pl.from_arrow(encoded.fitted(table, self.kinds)))
         _harmless(frame).write_csv(self.file, include_header=self.header)
         self.header = False
 
@@ -243,7 +240,7 @@ class Export:
 
 def _table(frames: Mapping[EventType, pl.DataFrame], kind: EventType) -> pa.Table:
     """As Arrow has it: copied, so that what waits does not keep all that was decoded with it in memory."""
-    return frames.table() if isinstance(frames, Arrived) else frames[kind].to_arrow()
+    return frames.table() if isinstance(frames, Arrived) else encoded.table(frames[kind])
 
 
 def file_name(channel: str, event_id: int) -> str:

@@ -62,7 +62,9 @@ def packed(result: Result, buffers: list[memoryview]) -> bytes:
 
 
 def _columns(frame: Any) -> _Columns:
-    return [(column.name, column.to_arrow()) for column in frame.iter_columns()]
+    from hunt import encoded
+
+    return [(column.name, encoded.column(column)) for column in frame.iter_columns()]
 
 
 class Arrived(Mapping["EventType", "pl.DataFrame"]):
@@ -115,9 +117,10 @@ def unpacked(content: bytes, buffers: Sequence[memoryview]) -> Result:
 def _frame(columns: _Columns) -> pl.DataFrame:
     import polars as pl
 
+    from hunt import encoded
     from hunt.arrays import series
 
-    return pl.DataFrame([series(array).alias(name) for name, array in columns])
+    return pl.DataFrame([series(encoded.plain(array)).alias(name) for name, array in columns])
 
 
 def _sound(height: int, columns: _Columns) -> _Columns:
