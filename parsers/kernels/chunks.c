@@ -104,7 +104,7 @@ KERNEL(frames)
 static int instance(const uint8_t *data, int64_t length, int64_t at, int64_t end, int64_t *definition, int64_t *values)
 {
     int64_t base, offset, start;
-    if (!inside(at, 1, length) || end > length)
+    if (!inside(at, 1, length) || end < at || end > length)
         return 0;
     if (data[at] == 0x0f)
         at += 4;
