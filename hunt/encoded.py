@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from hunt.parsers import native
 
-_LEAST = 64  # rows; of fewer a dictionary saves nothing
+_LEAST = 2048  # rows; of fewer a dictionary takes longer than it saves
 _REPEATED = 4  # rows for each text of a dictionary, at least
 _AS_IT_IS = pl.CompatLevel.newest()  # string views
 
@@ -52,6 +52,8 @@ _BUFFERS = 64  # that the kernel takes
 
 def table(frame: pl.DataFrame) -> pa.Table:
     """All columns of a frame."""
+    if frame.height < _LEAST:
+        return frame.to_arrow()
     return pa.Table.from_arrays([column(series) for series in frame.iter_columns()], names=frame.columns)
 
 

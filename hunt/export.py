@@ -46,6 +46,7 @@ class Writer:
         self.rows = 0
         self._columns = columns
         self._waiting: list[pa.Table] = []
+        self._kinds: dict[str, pa.DataType] = {}  # of the columns of those that wait
         self._parts: list[Path] = []
         self._part: _Part | None = None
         self._folder = tempfile.TemporaryDirectory(prefix=pulse.TEMPORARY, dir=path.parent, ignore_cleanup_errors=True)
@@ -57,9 +58,12 @@ class Writer:
     def write(self, table: pa.Table) -> None:
         """Take what `schema`'s columns are in Arrow."""
         self.rows += table.num_rows
-        if not _alike(self._waiting, table):
+        kinds = {field.name: encoded.told(field.type) for field in table.schema}
+        # Columns of the same name are of the same type: those of two providers may not be.
+        if any(self._kinds.get(name, kind) != kind for name, kind in kinds.items()):
             self._flush()
         self._waiting.append(table)
+        self._kinds |= kinds
         if sum(waiting.num_rows for waiting in self._waiting) >= _ROWS:
             self._flush()
 
@@ -67,7 +71,7 @@ class Writer:
         if not self._waiting:
             return
         table = encoded.together(self._waiting)
-        self._waiting = []
+        self._waiting, self._kinds = [], {}
         suffix = self.path.suffix.lower()
         if self._part is None or not self._part.takes(table):
             self._end_part()
@@ -107,13 +111,6 @@ class Writer:
         else:
             pl.concat([pl.scan_parquet(part) for part in self._parts], how="diagonal_relaxed").sink_parquet(whole)
         return whole
-
-
-def _alike(tables: list[pa.Table], table: pa.Table) -> bool:
-    """Whether columns of the same name are of the same type: those of two providers may not be."""
-    types = {field.name: encoded.told(field.type) for field in table.schema}
-    fields = ((field.name, encoded.told(field.type)) for other in tables for field in other.schema)
-    return all(types.get(name, told) == told for name, told in fields)
 
 
 class _Part:
@@ -240,7 +237,7 @@ class Export:
 
 def _table(frames: Mapping[EventType, pl.DataFrame], kind: EventType) -> pa.Table:
     """As Arrow has it: copied, so that what waits does not keep all that was decoded with it in memory."""
-    return frames.table() if isinstance(frames, Arrived) else encoded.table(frames[kind])
+    return frames.table(kind) if isinstance(frames, Arrived) else encoded.table(frames[kind])
 
 
 def file_name(channel: str, event_id: int) -> str:

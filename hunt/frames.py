@@ -54,7 +54,7 @@ def export(asked: Asked, target: Callable[[], Export], watcher: Watcher | None =
                 if asked.slack:
                     tallies, problems = _with_stale(asked, collected, files, watcher, guard)
                 else:
-                    reading = Reading(files.wants(), asked.jobs, processes=True)
+                    reading = Reading(files.wants(), asked.jobs, processes=True, tables=True)
                     tallies, problems = read(collected, reading, files.add, watcher, guard)
             unread = tuple(guard.unread)
             return Exported(files, tallies, (*collected.problems, *problems), guard.stop.requested, unread)

@@ -109,12 +109,15 @@ class Lane:
         self._path = path
         self._left = FileIO(path, "r")
 
-    def do(self, work: Callable[..., Result], *given: Any, take: Take) -> Result:
-        """What `work`, a function of a module, gives. Raises whatever went wrong: the helper is of no use then."""
+    def do(self, work: Callable[..., Result], *given: Any, take: Take, tables: bool = False) -> Result:
+        """What `work`, a function of a module, gives. Raises whatever went wrong: the helper is of no use then.
+
+        `tables`: see `hunt.model.Reading`.
+        """
         with self.used:
             answer = self.helper.ask(pickle.dumps((self._number, work, given)))
             told, sizes = pickle.loads(answer)  # noqa: S301 - written by ourselves, a moment ago
-            return unpacked(told, self._held(sizes, take))
+            return unpacked(told, self._held(sizes, take), tables)
 
     def _held(self, sizes: Sequence[int], take: Take) -> list[memoryview]:
         """The buffers that were left, in memory of this process: the next ones will lie where they lay."""

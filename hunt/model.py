@@ -154,6 +154,8 @@ class Reading:
     # More readings of the same wants follow in this process: what was learnt, and buffers, may be kept for them.
     more: bool = False
     processes: bool = field(default=False, kw_only=True)  # jobs may be done by `helpers`, if that is worth it
+    # Who reads takes Arrow tables where there are some (`wire.Arrived`), and frames of few of them.
+    tables: bool = field(default=False, kw_only=True)
 
 
 class Parser(Protocol):

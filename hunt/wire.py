@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,46 +67,44 @@ def _columns(frame: Any) -> _Columns:
 
 
 class Arrived(Mapping["EventType", "pl.DataFrame"]):
-    """The one frame of a batch as it came: who only writes it takes the table, others get a frame.
+    """The frames of a batch as they came: who only writes them takes tables, others get frames.
 
-    Either shares the memory of all that came with it, and keeps it: it is most of that.
+    Either share the memory of all that came with them, and keep it: they are most of that.
     """
 
-    def __init__(self, kind: EventType, columns: _Columns) -> None:
-        self._kind, self._columns = kind, columns
+    def __init__(self, columns: Mapping[EventType, _Columns]) -> None:
+        self._columns = columns
+        self._frames: dict[EventType, pl.DataFrame] = {}
 
-    def table(self) -> pa.Table:
+    def table(self, kind: EventType) -> pa.Table:
         import pyarrow as pa
 
-        return pa.Table.from_arrays([array for _, array in self._columns], names=[name for name, _ in self._columns])
-
-    @cached_property
-    def _frame(self) -> pl.DataFrame:
-        return _frame(self._columns)
+        columns = self._columns[kind]
+        return pa.Table.from_arrays([array for _, array in columns], names=[name for name, _ in columns])
 
     def __getitem__(self, kind: EventType) -> pl.DataFrame:
-        if kind != self._kind:
-            raise KeyError(kind)
-        return self._frame
+        if kind not in self._frames:
+            self._frames[kind] = _frame(self._columns[kind])
+        return self._frames[kind]
 
     def __iter__(self) -> Iterator[EventType]:
-        return iter((self._kind,))
+        return iter(self._columns)
 
     def __len__(self) -> int:
-        return 1
+        return len(self._columns)
 
 
-def unpacked(content: bytes, buffers: Sequence[memoryview]) -> Result:
+def unpacked(content: bytes, buffers: Sequence[memoryview], tables: bool = False) -> Result:
+    """A result that was `packed`. `tables`: see `hunt.model.Reading`."""
     from hunt.model import Batch
 
     result: Result = []
     for part in pickle.loads(content, buffers=buffers):  # noqa: S301 - from a process of ours
         if isinstance(part, tuple):
             frames, census = part
-            columns = {kind: _sound(*of) for kind, *of in frames}
+            arrived = Arrived({kind: _sound(*of) for kind, *of in frames})
             # Of several they are made here, by one thread each: who takes them is alone.
-            alone = len(columns) == 1
-            made = Arrived(*columns.popitem()) if alone else {kind: _frame(of) for kind, of in columns.items()}
+            made = arrived if tables or len(arrived) == 1 else dict(arrived)
             result.append(Batch(made, _frame(_sound(*census)), own=True))
         else:
             result.append(part)

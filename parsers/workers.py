@@ -111,7 +111,8 @@ def _spread(units: Iterator[Segments], reading: Reading, idle: _Idle) -> Iterato
 def _elsewhere(lane: Lane, unit: Segments, reading: Reading) -> Result | None:
     """What a helper makes of a unit; None: it has failed."""
     try:
-        result = lane.do(_decoded, unit, replace(reading, jobs=1, processes=False, more=True), take=_take)
+        alone = replace(reading, jobs=1, processes=False, more=True)
+        result = lane.do(_decoded, unit, alone, take=_take, tables=reading.tables)
     except Exception:  # whatever it is: if it is the evidence's fault, it is met again here
         HELPERS.drop(lane.helper)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +19,14 @@ from parsers import native
 
 built = pytest.mark.skipif(native.kernels is None, reason="the kernels are not built here: see setup.py")
 STARTS = EventType("Microsoft-Windows-Sysmon/Operational", 1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_columns() -> Iterator[None]:
+    """Dictionaries for columns of fewer rows than it is worth."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoded, "_LEAST", 64)
+        yield
 
 
 def texts(rows: int, distinct: int, seed: int = 0) -> pl.Series:

@@ -15,10 +15,10 @@ from hunt.wire import Arrived, packed, unpacked
 from tests.helpers import OUTLOOK, POWERSHELL, batch, event, start
 
 
-def sent(result: list[Part]) -> list[Part]:
+def sent(result: list[Part], tables: bool = False) -> list[Part]:
     buffers: list[memoryview] = []
     content = packed(result, buffers)
-    return unpacked(content, [memoryview(bytes(buffer)) for buffer in buffers])
+    return unpacked(content, [memoryview(bytes(buffer)) for buffer in buffers], tables)
 
 
 def the_same(one: Batch, other: Batch) -> bool:
@@ -33,19 +33,22 @@ ONE = batch(start(POWERSHELL, CommandLine="ü" * 40), start(OUTLOOK, 1, CommandL
 TWO = batch(start(POWERSHELL), event(5, 2, Image=POWERSHELL))
 
 
+@pytest.mark.parametrize("tables", [True, False])
 @pytest.mark.parametrize("given", [ONE, TWO, Batch({}, ONE.census)], ids=["one type", "two types", "none"])
-def test_what_arrives_is_what_was_sent(given: Batch) -> None:
+def test_what_arrives_is_what_was_sent(given: Batch, tables: bool) -> None:
     problem = Problem("a.evtx", "chunk", "damaged")
-    arrived, told = sent([given, problem])
+    arrived, told = sent([given, problem], tables)
     assert isinstance(arrived, Batch) and the_same(given, arrived)
     assert told == problem
 
 
-@pytest.mark.parametrize("given", [ONE, TWO], ids=["as a table", "as frames"])
-def test_what_arrives_is_written_as_what_was_decoded_here(given: Batch, tmp_path: Path) -> None:
-    (arrived,) = sent([given])
+@pytest.mark.parametrize(
+    ("given", "tables"), [(ONE, False), (TWO, False), (TWO, True)], ids=["one type", "frames", "tables"]
+)
+def test_what_arrives_is_written_as_what_was_decoded_here(given: Batch, tables: bool, tmp_path: Path) -> None:
+    (arrived,) = sent([given], tables)
     assert isinstance(arrived, Batch)
-    assert isinstance(arrived.frames, Arrived) == (given is ONE)
+    assert isinstance(arrived.frames, Arrived) == (tables or given is ONE)
     written = []
     for name, own in (("here", given), ("there", arrived)):
         with export_all(tmp_path / name) as target:
