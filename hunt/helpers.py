@@ -158,6 +158,7 @@ class Helpers:
         self._begun: list[Helper] = []
         self._idle: list[Lane] = []
         self._here = 0  # units that this process decodes
+        self._turns: deque[object] = deque()  # who waits for a place
 
     def begin(self, count: int) -> None:
         """See to it that there are so many, soon. Does not wait for them, nor complain if there can't be any."""
@@ -187,16 +188,24 @@ class Helpers:
 
     def place(self, jobs: int) -> Lane | None:
         """Where the next unit is decoded, of `jobs` at a time: there; or None: here, by who asks, who then has to say
-        that it is `done`. Waits until either can be."""
+        that it is `done`. Waits until either can be: who came first, whose unit is asked for first, goes first."""
+        turn = object()
         with self._free:
-            while True:
-                lane = self.take()
-                if lane:
-                    return lane
-                if self._here < self._most_here(jobs):
-                    self._here += 1
-                    return None
-                self._free.wait()
+            self._turns.append(turn)
+            try:
+                while True:
+                    if self._turns[0] is turn:
+                        # Here it is begun at once; a helper may have one to end before.
+                        if self._here < self._most_here(jobs):
+                            self._here += 1
+                            return None
+                        lane = self.take()
+                        if lane:
+                            return lane
+                    self._free.wait()
+            finally:
+                self._turns.remove(turn)
+                self._free.notify_all()
 
     def done(self) -> None:
         """A unit was decoded here."""

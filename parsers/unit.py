@@ -13,7 +13,7 @@ import polars as pl
 from hunt import schema
 from hunt.model import Batch, EventType, Evidence, Problem, Progress
 
-from . import assemble, bxml, event_xml, framing, records
+from . import assemble, bxml, event_xml, framing, native, records
 from . import batch as chunks_of
 from .batch import Names
 from .census import Census
@@ -21,7 +21,9 @@ from .decode import Counted, Decoder, is_wanted
 from .framing import I64, U8, Frames, Mask
 from .texts import Notes
 
-BATCH_CHUNKS = 1024  # 64 MiB, at most: what a unit of many event types holds
+# 16 MiB: memory that was never used costs more than calls do; numpy's are dearer, and 64 MiB, at most, is what a unit
+# of many event types holds.
+BATCH_CHUNKS = 256 if native.kernels else 1024
 
 Result = list[Batch | Problem | Progress]
 
