@@ -35,7 +35,7 @@ bundle: $(VENV)/installed
 	$(BIN)/python contrib/bundle.py
 
 # requirements.lock pins every version, for both.
-$(VENV)/installed: pyproject.toml requirements.lock setup.py $(wildcard parsers/kernels/*)
+$(VENV)/installed: pyproject.toml requirements.lock setup.py $(wildcard hunt/kernels/*)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --constraint requirements.lock --editable .
 	$(BIN)/python -m compileall -q hunt parsers queries

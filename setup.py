@@ -8,9 +8,9 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-_FOLDER = Path("parsers/kernels")
+_FOLDER = Path("hunt/kernels")
 _KERNELS = Extension(
-    "hunt.parsers._native",
+    "hunt._native",
     sorted(path.as_posix() for path in _FOLDER.glob("*.c")),
     depends=[path.as_posix() for path in _FOLDER.glob("*.h")],
     extra_compile_args=[] if os.name == "nt" else ["-O3", "-std=c99", "-fvisibility=hidden"],

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from hunt.parsers import native
+from hunt import native
 
 _LEAST = 2048  # rows; of fewer a dictionary takes longer than it saves
 _REPEATED = 4  # rows for each text of a dictionary, at least

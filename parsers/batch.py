@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import native, texts
+from hunt import native
+
+from . import texts
 from .framing import I32, U8, U64, Mask, loads
 from .pool import Pool
 from .texts import Halves, Notes, Views

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hunt import schema
+from hunt import native, schema
 from hunt.schema import Kind
 
-from . import framing, native, texts, times, values
+from . import framing, texts, times, values
 from .batch import Batch
 from .framing import I32, I64, U64, Mask
 from .instances import Values

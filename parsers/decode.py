@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hunt import schema
+from hunt import native, schema
 from hunt.arrays import grouped
 from hunt.model import ALL_COLUMNS, EventType, Wants
 from hunt.schema import Kind
 
-from . import census, columns, framing, native, records
+from . import census, columns, framing, records
 from . import values as values_of
 from .batch import Batch
 from .columns import Column, Reader, Texts

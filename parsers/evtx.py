@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from hunt import helpers, schema
+from hunt import helpers, native, schema
 from hunt.model import Batch, EventType, Evidence, Piece, Problem, Progress, Reading
 
-from . import bxml, event_xml, native, records, workers
+from . import bxml, event_xml, records, workers
 from .unit import Segment
 
 # 32 MiB, 16 where all is numpy: frames of a useful size, a bounded number of bytes kept alive by them.

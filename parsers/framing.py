@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hunt import native
 from hunt.checksums import crc32
 
-from . import native, records
+from . import records
 
 U8 = npt.NDArray[np.uint8]
 U32 = npt.NDArray[np.uint32]

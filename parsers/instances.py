@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hunt import native
 from hunt.arrays import grouped
 
-from . import bxml, framing, native, records
+from . import bxml, framing, records
 from .batch import Batch
 from .framing import I32, I64, Mask
 from .value_types import ANY, EVEN, SIZE, are_null

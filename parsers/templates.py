@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from . import bxml, native, records
+from hunt import native
+
+from . import bxml, records
 from .framing import I64, U8, loads, rows
 from .layout import Layout, Shape, layout
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hunt import schema
+from hunt import native, schema
 from hunt.model import Batch, EventType, Evidence, Problem, Progress
 
-from . import assemble, bxml, event_xml, framing, native, records
+from . import assemble, bxml, event_xml, framing, records
 from . import batch as chunks_of
 from .batch import Names
 from .census import Census

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from parsers import native
+from hunt import native
 from tests.helpers import ROOT
 
 PLACES = {"hunt": "hunt", "parsers": "hunt/parsers", "queries": "hunt/queries"}
@@ -67,7 +67,7 @@ def test_the_wheel_holds_the_modules_of_the_tree_and_nothing_else(wheel: Path) -
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
     installed = {name for name in names if ".dist-info/" not in name}
-    compiled = {name for name in installed if name.startswith("hunt/parsers/_native.") and not name.endswith(".pyi")}
+    compiled = {name for name in installed if name.startswith("hunt/_native.") and not name.endswith(".pyi")}
     assert installed - compiled == modules()
     assert len(compiled) == (native.kernels is not None)  # as where these tests run: there is a compiler, or is none
     assert {name.split("/")[0] for name in installed} == {"hunt"}

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hunt import encoded, export, schema
+from hunt import encoded, export, native, schema
 from hunt.model import Batch, EventType
-from parsers import native
 
 built = pytest.mark.skipif(native.kernels is None, reason="the kernels are not built here: see setup.py")
 STARTS = EventType("Microsoft-Windows-Sysmon/Operational", 1)
@@ -119,10 +118,8 @@ def test_tables_one_after_the_other_keep_all_rows_and_columns() -> None:
 def test_a_file_is_the_same_with_dictionaries_and_without(
     suffix: str, by_kernels: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hunt.parsers import native as of_package
-
     if not by_kernels:
-        monkeypatch.setattr(of_package, "kernels", None)
+        monkeypatch.setattr(native, "kernels", None)
     path = tmp_path / f"out.{suffix}"
     with export.export_one(STARTS, path) as target:
         for frame in frames():

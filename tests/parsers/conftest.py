@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parsers import native
+from hunt import native
 
 
 @pytest.fixture(params=["kernels", "numpy"])

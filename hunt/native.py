@@ -1,4 +1,6 @@
-"""The compiled kernels of the decoder (`kernels/`), where they were built; each has a twin in numpy that does as much.
+"""The compiled kernels of the EVTX decoder (`kernels/`), where they were built.
+
+Each has a twin in numpy that does as much, beside where it is called: parsers/, `encoded`.
 
 EVTX_HUNT_PURE in the environment leaves them aside.
 """
@@ -10,7 +12,7 @@ import os
 try:
     if os.environ.get("EVTX_HUNT_PURE"):
         raise ImportError("not wanted")
-    from . import _native
+    from hunt import _native
 
     kernels = _native
 except ImportError:  # or there was no compiler, or this is a checkout that was never installed

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parsers import framing, instances, native, records, texts, times, value_types, values
+from hunt import native
+from parsers import framing, instances, records, texts, times, value_types, values
 from parsers.batch import Batch, Names
 from parsers.evtx import PARSER
 from parsers.pool import Pool
