@@ -42,14 +42,22 @@ def series(array: pa.Array) -> pl.Series:
 
 
 def numbers(name: str, values: npt.NDArray[Any]) -> pl.Series:
-    """A column of numbers or truth values: its memory is the array's where they are numbers, and must not change.
+    """A column of numbers or truth values. `polars.Series` imports numpy.ma for it, and takes several times as long."""
+    return series(arrow(values)).alias(name)
 
-    `polars.Series` of an array imports numpy.ma, and takes several times as long.
+
+def arrow(values: npt.NDArray[Any]) -> pa.Array:
+    """Numbers or truth values as Arrow has them, copied into memory of its own.
+
+    Were it Python's, who lets go of it would need the interpreter's lock: a thread of Polars' would wait for ever for
+    somebody who holds it and waits for that thread, as `DataFrame.serialize` does.
     """
     bits = values.dtype == np.bool_
-    buffer = pa.py_buffer(np.packbits(values, bitorder="little") if bits else np.ascontiguousarray(values))
+    stored = np.packbits(values, bitorder="little") if bits else values
+    buffer = pa.allocate_buffer(stored.nbytes)
+    np.ndarray(stored.shape, stored.dtype, buffer)[...] = stored
     kind = pa.bool_() if bits else pa.from_numpy_dtype(values.dtype)
-    return series(pa.Array.from_buffers(kind, values.size, [None, buffer])).alias(name)
+    return pa.Array.from_buffers(kind, values.size, [None, buffer])
 
 
 def masked(column: pl.Series, valid: npt.NDArray[np.bool_] | None) -> pl.Series:

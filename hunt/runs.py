@@ -114,8 +114,7 @@ def lists(found: Runs) -> tuple[I64, pl.Series]:
     ]
     told = pl.DataFrame(columns).to_struct("runs")
     groups = arrays.grouped(found.key)
-    ends = np.append(groups.firsts, found.key.size).astype(np.int64)
-    offsets = pa.Array.from_buffers(pa.int64(), ends.size, [None, pa.py_buffer(ends)])  # pa.array imports numpy.ma
+    offsets = arrays.arrow(np.append(groups.firsts, found.key.size).astype(np.int64))
     return groups.values, arrays.series(pa.LargeListArray.from_arrays(offsets, told.to_arrow())).alias("runs")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 
-from hunt import __version__
+from hunt import __version__, native
 from hunt.model import Evidence, QueryResult, Report, Tally
 
 _DISTRIBUTION = "evtx-hunt"
@@ -19,7 +19,7 @@ def manifest(report: Report, started: datetime, outputs: Mapping[str, str]) -> d
     """Everything but `clock` is the same for the same evidence, options and tool. `outputs`: SHA-256 by file name."""
     kinds = Counter(problem.kind for problem in report.problems)
     return {
-        "tool": {"name": _DISTRIBUTION, "version": __version__},
+        "tool": {"name": _DISTRIBUTION, "version": __version__, "kernels": native.kernels is not None},
         "libraries": dict(_libraries()),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": platform.platform(),

@@ -45,3 +45,30 @@ finally:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.arange(5, dtype=np.uint32), np.arange(9, dtype=np.int64)[::2], np.empty(0, np.uint64), np.array([True, False] * 9)],
+    ids=["numbers", "with gaps", "none", "truth values"],
+)  # fmt: skip
+def test_a_column_holds_what_the_array_held(values: np.ndarray[tuple[int], np.dtype[np.generic]]) -> None:
+    column = arrays.numbers("n", values)
+    expected = values.tolist()
+    values[:] = 0
+    assert column.name == "n"
+    assert column.to_list() == expected
+
+
+def test_nobody_waits_for_ever_for_a_column_of_an_array_to_be_let_go_of() -> None:
+    """`DataFrame.serialize` lets a thread of Polars' align the chunks of columns, and keeps the interpreter's lock."""
+    code = """
+import pickle
+import numpy as np, polars as pl
+from hunt import arrays
+for _ in range(10):
+    parts = [pl.DataFrame([arrays.numbers(name, np.arange(1000)) for name in "xy"]) for _ in range(8)]
+    frame = pl.concat(parts, rechunk=False).with_columns(pl.Series("z", range(8000)))
+    assert pickle.loads(pickle.dumps(frame)).equals(frame)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
