@@ -106,6 +106,6 @@ class Batch:
     def buffers(self) -> list[U8]:
         """What its texts point into, from buffer `number` on."""
         if native.kernels:
-            return self._filled
+            return [*self._filled[:-1], *(last[: self._made_size] for last in self._filled[-1:])]
         halves = self._halves.buffer if self._halves else np.empty(0, np.uint8)
         return [halves, np.concatenate([*self._made, np.empty(0, np.uint8)])]
