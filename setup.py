@@ -4,14 +4,17 @@ Without them, or with EVTX_HUNT_PURE in the environment, all is Python and does 
 """
 
 import os
+import zlib
 from pathlib import Path
 
 from setuptools import Extension, setup
 
 _FOLDER = Path("hunt/kernels")
+_SOURCES = zlib.crc32(b"".join(path.read_bytes() for path in sorted(_FOLDER.glob("*.[ch]")))) >> 1
 _KERNELS = Extension(
     "hunt._native",
     sorted(path.as_posix() for path in _FOLDER.glob("*.c")),
+    define_macros=[("SOURCES", str(_SOURCES))],  # `hunt.native` leaves aside what was built of others
     depends=[path.as_posix() for path in _FOLDER.glob("*.h")],
     extra_compile_args=[] if os.name == "nt" else ["-O3", "-std=c99", "-fvisibility=hidden"],
     py_limited_api=True,  # one wheel for all versions of Python

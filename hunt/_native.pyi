@@ -3,6 +3,8 @@ from typing import Any
 import numpy.typing as npt
 import pyarrow as pa
 
+SOURCES: int
+
 Buffer = npt.NDArray[Any] | bytes | memoryview | pa.Buffer
 
 def chains(data: Buffer, whole: Buffer) -> int: ...

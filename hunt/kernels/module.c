@@ -85,7 +85,10 @@ static PyMethodDef methods[] = {
     METHOD(texts),  METHOD(guids),   METHOD(dictionary), METHOD(gather), {NULL, NULL, 0, NULL},
 };
 
-static PyModuleDef_Slot slots[] = {{0, NULL}};
+/* SOURCES: a checksum of what this was built of, from setup.py. */
+static int told(PyObject *module) { return PyModule_AddIntConstant(module, "SOURCES", SOURCES); }
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, told}, {0, NULL}};
 
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT, "_native", "Kernels of the EVTX decoder: see native.py.", 0, methods, slots, NULL, NULL, NULL,

@@ -251,3 +251,23 @@ def test_helpers_are_begun_for_much_evidence_alone(tmp_path: Path, monkeypatch: 
     assert begun == []
     helpers.prepare([tmp_path], 4)
     assert begun == [3]
+
+
+def test_who_waited_first_gets_the_next_place() -> None:
+    """Units that are asked for first are done first: results are taken in their order."""
+    found, given = helpers.Helpers(), []
+    assert found.place(1) is None
+
+    def wait(number: int) -> None:
+        found.place(1)
+        given.append(number)
+
+    threads = [threading.Thread(target=wait, args=(number,)) for number in range(6)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        while len(found._turns) <= number:
+            time.sleep(0.001)
+    for number, thread in enumerate(threads):
+        found.done()
+        thread.join(30)
+        assert given == list(range(number + 1))

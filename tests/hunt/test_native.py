@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -325,3 +328,22 @@ def test_views_that_point_outside_their_buffers_are_refused() -> None:
             native.kernels.gather(broken, one, tuple(buffers), end, np.frombuffer(room, np.uint8))
     with pytest.raises(ValueError, match="outside"):  # less room than the text takes
         native.kernels.gather(words, one, tuple(buffers), end, np.zeros(39, np.uint8))
+
+
+def test_what_was_built_of_other_sources_is_left_aside(tmp_path: Path) -> None:
+    """Arguments may have changed since: a checkout that moves on and is not installed again."""
+    package = tmp_path / "hunt"
+    (package / "kernels").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    for file in ("native.py", Path(str(native.kernels.__file__)).name):
+        shutil.copy(ROOT / "hunt" / file, package)
+    for file in (ROOT / "hunt" / "kernels").glob("*.[ch]"):
+        shutil.copy(file, package / "kernels")
+    told = []
+    for change in ("", "/* more */"):
+        with (package / "kernels" / "values.c").open("a") as source:
+            source.write(change)
+        code = "import hunt.native; print(hunt.native.kernels is not None)"
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+        told.append(done.stdout.strip())
+    assert told == ["True", "False"]
