@@ -23,6 +23,9 @@ from hunt.shares import host_key
 class Turns(Protocol):
     """Who is told of hunts, and may end them."""
 
+    def over(self) -> bool:
+        """Whether no hunt is to begin any more."""
+
     def go_on(self, hunt: Hunt) -> bool:
         """Whether a hunt is to begin."""
 
@@ -32,6 +35,9 @@ class Turns(Protocol):
 
 class Quiet:
     """Nobody is told, nothing is ended: elsewhere."""
+
+    def over(self) -> bool:
+        return False
 
     def go_on(self, hunt: Hunt) -> bool:
         return True

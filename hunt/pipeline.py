@@ -387,8 +387,11 @@ class _Turns:
         self._interrupted = guard.stop.requested  # before: then what was read is still hunted in
         self._findings = 0
 
+    def over(self) -> bool:
+        return self._guard.stop.requested and not self._interrupted
+
     def go_on(self, hunt: Hunt) -> bool:
-        if self._guard.stop.requested and not self._interrupted:
+        if self.over():
             return False
         pulse.beat(pulse.Phase.ENDING)
         number = self._numbers[hunt.id]

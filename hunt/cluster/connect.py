@@ -125,8 +125,9 @@ def connected(where: str, memory: int) -> Iterator[Workers]:
             address = wanted.address
         workers = Workers(_client(distributed, address), wanted)
         stack.callback(_close, workers.client)
-        _wait(workers)
-        _compare(workers)
+        with workers.needed():
+            _wait(workers)
+            _compare(workers)
         yield workers
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import polars as pl
@@ -61,8 +61,8 @@ class Held:
     events: Events
     agreed: Agreed
     undivided: bool
-    interrupted: bool  # while reading: then what was read is still hunted in
     _agreed: Any = None  # a future, made once for all parts
+    _again: set[int] = field(default_factory=set)  # lots that were lost, and read again here
     _noted: set[str] = field(default_factory=set)
 
     @property
@@ -76,13 +76,12 @@ class Held:
         named = hashlib.sha256(content).hexdigest()[:32]
         here = self._only_here()
         places = [place for place in range(len(self.parts)) if place not in here]
-        futures = [self._work(self.parts[place], content, f"work-{named}-{self.parts[place].name}") for place in places]
+        futures = [self._work(self.parts[place], content, named) for place in places]
         done: dict[int, T] = {}
         first = 0  # of those that are still to be given
-        hunts = isinstance(work, hunting.Stage)
 
-        def enough() -> bool:
-            return hunts and self.asked.stop.requested and not self.interrupted
+        def enough() -> bool:  # the hunts themselves say that nothing is looked at any more: they are asked below
+            return isinstance(work, hunting.Stage) and work.turns.over()
 
         def stuck(machines: Iterable[str]) -> Iterator[int]:
             lost = [self.lots.hosts[lot] for lot in self.lots.lost(machines)]
@@ -193,6 +192,7 @@ class Held:
             read, known = given(read, ending), self.lots.records[place]
             if read is None or read.facts.trouble or read.facts.records != known:  # whoever would read it again can't
                 read = self.lots.reads[place] = self.lots.again(place)
+                self._again.add(place)
         return tasks.picked_of(read, share, wants, self.workers.versions, read.facts.records)
 
     def _picked(self, place: int, share: Share, wants: Wants | None) -> Any:
@@ -202,11 +202,14 @@ class Held:
         # Before all work on parts: who waits for what another worker has picked must not wait for its work as well.
         return self.workers.client.submit(tasks.picked_of, read, share, wants, versions, records, key=key, priority=1)
 
-    def _work(self, part: Part, content: bytes, key: str) -> Any:
+    def _work(self, part: Part, content: bytes, named: str) -> Any:
         if self._agreed is None:
             self._agreed = self.workers.client.submit(tasks.same, self.agreed, key=f"agreed-{_common(self.agreed)}")
         lots = []
         places = self.lots.of(part.share)
+        again = [_name(self.lots.reads[place]) for place in places if place in self._again]
+        if again:  # something may be missing there: workers keep parts by name, for whoever asks for all of it
+            part = replace(part, name=hashed([part.name, *again]))
         for place in places:
             read = self.lots.reads[place]
             if isinstance(read, Read):
@@ -216,7 +219,9 @@ class Held:
             else:  # less has to travel
                 lots.append(self._picked(place, part.share, None))
         room, records = for_parts(self.workers), [self.lots.records[place] for place in places]
-        return self.workers.client.submit(tasks.work_on, content, part, self._agreed, room, lots, records, key=key)
+        return self.workers.client.submit(
+            tasks.work_on, content, part, self._agreed, room, lots, records, key=f"work-{named}-{part.name}"
+        )
 
     def _fits(self, hosts: Iterable[Mapping[str, int]]) -> None:
         """Raises TooLargeError where so many events would not fit into this process."""
@@ -265,7 +270,7 @@ def parts_of(watch: Watch, lots: Lots, asked: Asked, events: Events, agreed: Agr
         ]
         size = sum(sizes[host] for host in keys)
         parts.append(Part(hashed(said), size, tuple(asked.needs), asked.settings, share, own, workers.versions))
-    return Held(watch, lots, parts, asked, events, agreed, len(parts) == 1, asked.stop.requested)
+    return Held(watch, lots, parts, asked, events, agreed, len(parts) == 1)
 
 
 def _common(agreed: Agreed) -> str:

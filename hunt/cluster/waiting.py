@@ -23,6 +23,7 @@ _PATIENCE_S = 120.0  # without any: those that died are started again by then
 _AGAIN = 0.9  # of that has passed for new tasks, if others were waited for in vain
 _ANSWER_S = 60.0  # in which a scheduler must tell of its workers
 _TRIES = 3  # times that a result is waited for which was there and is lost
+_COMING = ("pending", "lost")  # futures that have not ended
 _BUSY = ("executing", "long-running", "flight", "cancelled", "resumed")  # tasks that take a thread, or travel
 
 
@@ -64,13 +65,20 @@ class Watch:
         for place, future in enumerate(futures):
             future.add_done_callback(lambda _, place=place: done.put(place))
         left = set(range(len(futures)))
+        lost: set[int] = set()  # what was there, and is done again: to Dask's callbacks it has ended
         while left and not enough():
             try:
                 place = done.get(timeout=_STEP_S)
             except queue.Empty:
                 place = -1
                 beat()
-            if place in left:
+                for again in sorted(lost):
+                    if futures[again].status not in _COMING:
+                        lost.discard(again)
+                        done.put(again)
+            if place in left and futures[place].status == "lost":
+                lost.add(place)
+            elif place in left:
                 if futures[place].cancelled():
                     self._there(beat)  # somebody else may have done so; without a scheduler everything is
                 left.remove(place)
@@ -78,7 +86,7 @@ class Watch:
                 beat()
                 yield place
             for place in self._given_up(left, stuck, beat) if self._due() else ():
-                if futures[place].status != "pending":  # it has just ended
+                if futures[place].status not in _COMING:  # it has just ended
                     continue
                 left.remove(place)
                 self.workers.client.cancel([futures[place]])
