@@ -17,7 +17,7 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from hunt import memory, registry
+from hunt import coverage, memory, registry
 from hunt.cli import main
 from hunt.cluster import gather as gather_module
 from hunt.cluster import grouping, held, lots, sight, tasks, waiting
@@ -228,6 +228,54 @@ def test_what_is_lost_and_is_not_what_it_was_when_it_is_read_again_is_a_problem(
     assert found.findings.height < alone.findings.height
     assert new and all(problem.source == log.name for problem in new)
     assert how != "replaced" or any("lost with a worker" in problem.reason for problem in new)
+
+
+def test_what_was_missing_in_one_run_is_there_again_in_the_next(
+    workers: Workers, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers keep parts by name: one that is made of what was read again has another."""
+    copy, away = tmp_path / "mail-theft.evtx", tmp_path / "away"
+    copy.write_bytes((samples / "logs" / copy.name).read_bytes())
+    alone = run(Request([copy]))  # all queries: some build on others, and hunt after them
+    stages: dict[str, set[str]] = {}
+    gathered, given = gather_module._Run.gathered, waiting.given
+
+    def gone(run: Any) -> Any:
+        copy.rename(away)
+        return gathered(run)
+
+    def lost_at_first(future: Any, beat: Any) -> Any:
+        what, *told = future.key.split("-")  # work-STAGE-PART
+        if what != "work":
+            return given(future, beat)
+        stages.setdefault(told[0], set()).add(told[1])
+        return None if len(stages) == 1 else given(future, beat)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(held, "given", lambda *_: None)
+        patch.setattr(waiting, "given", lost_at_first)
+        patch.setattr(gather_module._Run, "gathered", gone)
+        found = run(Request([copy], cluster="local:2"))
+    assert found.findings.height < alone.findings.height and found.problems != alone.problems
+    whole, *others = stages.values()
+    assert others and not any(whole & other for other in others)
+    away.rename(copy)
+    assert_equal(run(Request([copy], cluster="local:2")), alone)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_an_interrupt_between_reading_and_hunting_leaves_all_findings(
+    workers: Workers, log: Path, alone: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated = coverage.evaluate_all
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return evaluated(*arguments, **named)
+
+    monkeypatch.setattr(coverage, "evaluate_all", interrupted)
+    report = run(asking(log, cluster="local:2"))
+    assert report.interrupted and report.findings.drop("finding_id").equals(alone.findings.drop("finding_id"))
 
 
 @pytest.mark.usefixtures("small")
