@@ -22,7 +22,7 @@ _FLAGS = (
 )
 
 
-_PATIENCE = 30  # seconds until a page goes for broken
+_PATIENCE = 30  # seconds until a page goes for broken, and what does not come for wrong
 _IS_THERE = (
     "return location.href.startsWith(arguments[0]) && document.readyState === 'complete'"
     " && 'ready' in document.documentElement.dataset"
@@ -42,13 +42,21 @@ class Browser:
         for kind in ("browser", "performance"):
             self.driver.get_log(kind)
         self.driver.get(page.as_uri() + fragment)
-        until = time.monotonic() + _PATIENCE  # the driver may come back while the blank page is still there
-        while not self.run(_IS_THERE, page.as_uri()) and time.monotonic() < until:
-            time.sleep(0.02)
+        self.comes(_IS_THERE, page.as_uri())  # the driver may come back while the blank page is still there
 
     def run(self, script: str, *values: object) -> Any:
         """What a script of the test returns."""
         return self.driver.execute_script(script, *values)
+
+    def comes(self, script: str, *values: object) -> Any:
+        """The first thing a script of the test returns that is true, or at last what it returns.
+
+        What a key, a click or a new width does, a page may do after the driver is back.
+        """
+        until = time.monotonic() + _PATIENCE
+        while not (said := self.run(script, *values)) and time.monotonic() < until:
+            time.sleep(0.02)
+        return said
 
     def busy(self) -> float:
         """Seconds of the processor since this page, or another before it, was opened: not what else is done there."""
