@@ -8,13 +8,15 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from asyncio import CancelledError
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hunt import pulse
+from hunt.cluster import asking
 from hunt.cluster.versions import Versions, asked, here
 from hunt.errors import HuntError
 
@@ -58,10 +60,18 @@ class Workers:
     place: Place
     versions: Versions = field(default_factory=here)
 
-    def there(self) -> Mapping[str, Mapping[str, Any]]:
-        """What the scheduler last told of each worker, by address."""
-        told: Mapping[str, Mapping[str, Any]] = self.client.scheduler_info(n_workers=-1)["workers"]
+    def there(self, beat: Callable[[], None] = pulse.alive) -> Mapping[str, Mapping[str, Any]]:
+        """What the scheduler last told of each worker, by address. Raises HuntError if it does not answer."""
+        try:
+            told: Mapping[str, Mapping[str, Any]]
+            told = asking.answer(lambda: self.client.scheduler_info(n_workers=-1)["workers"], beat)
+        except (Exception, CancelledError):  # whatever Dask raises where nobody answers
+            raise self.gone() from None
         return told
+
+    def run(self, ask: Callable[..., object], *values: object, workers: Collection[str]) -> Mapping[str, Any]:
+        """What a function gave in each of these workers that answers; what it raised there is its answer."""
+        return asking.of_workers(self.client, ask, *values, workers=workers)
 
     def gone(self) -> HuntError:
         """What a run without its scheduler ends with."""
@@ -229,7 +239,11 @@ def _wait(workers: Workers) -> None:
 
 def _compare(workers: Workers) -> None:
     """Raises HuntError if a worker runs anything else than this process."""
-    told = workers.client.run(asked(), on_error="return")
+    there = sorted(workers.there())
+    told = workers.run(asked(), workers=there)
+    silent = [address for address in there if address not in told and address in workers.there()]
+    if silent:
+        raise HuntError(f"--cluster {workers.place.shown}: no answer from {_some(silent)}")
     wrong = []
     for address, versions in sorted(told.items()):
         if isinstance(versions, tuple) and len(versions) == len(workers.versions):
@@ -239,5 +253,9 @@ def _compare(workers: Workers) -> None:
         if other:
             wrong.append(f"worker {address}: {other}")
     if wrong:
-        more = f"; and {len(wrong) - _SHOWN} more workers" if len(wrong) > _SHOWN else ""
-        raise HuntError(f"--cluster {workers.place.shown}: {'; '.join(wrong[:_SHOWN])}{more}: install the same")
+        raise HuntError(f"--cluster {workers.place.shown}: {_some(wrong)}: install the same")
+
+
+def _some(wrong: Sequence[str]) -> str:
+    more = f"; and {len(wrong) - _SHOWN} more workers" if len(wrong) > _SHOWN else ""
+    return f"{'; '.join(wrong[:_SHOWN])}{more}"

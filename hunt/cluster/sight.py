@@ -35,11 +35,11 @@ def who_sees(workers: Workers, files: Mapping[Path, int]) -> dict[Path, frozense
     """For each file the machines that have one of that path and size; one worker of each is asked."""
     machines = workers.machines()
     asked = {addresses[0]: machine for machine, addresses in machines.items()}
-    told = workers.client.run(sizes, [str(path) for path in files], workers=list(asked), on_error="return")
+    told = workers.run(sizes, [str(path) for path in files], workers=list(asked))
     found: dict[Path, set[str]] = {path: set() for path in files}
     for address, machine in asked.items():
         answer = told.get(address)
-        if isinstance(answer, list):  # else it went away, or failed: it sees nothing
+        if isinstance(answer, list):  # else it went away, stands still, or failed: it sees nothing
             for (path, there), size in zip(files.items(), answer, strict=True):
                 if size == there:
                     found[path].add(machine)

@@ -21,7 +21,6 @@ _LOOK_S = 1.0  # between two looks at the workers
 _RELIEF_S = 5.0  # between two times that those without memory are told to let go of some; it takes less to do so
 _PATIENCE_S = 120.0  # without any: those that died are started again by then
 _AGAIN = 0.9  # of that has passed for new tasks, if others were waited for in vain
-_ANSWER_S = 60.0  # in which a scheduler must tell of its workers
 _TRIES = 3  # times that a result is waited for which was there and is lost
 _COMING = ("pending", "lost")  # futures that have not ended
 _BUSY = ("executing", "long-running", "flight", "cancelled", "resumed")  # tasks that take a thread, or travel
@@ -80,7 +79,7 @@ class Watch:
                 lost.add(place)
             elif place in left:
                 if futures[place].cancelled():
-                    self._there(beat)  # somebody else may have done so; without a scheduler everything is
+                    self.workers.there(beat)  # somebody else may have done so; without a scheduler everything is
                 left.remove(place)
                 self._still = 0.0
                 beat()
@@ -125,7 +124,7 @@ class Watch:
         now = time.monotonic()
         # Who was busy with something else was not waiting.
         waited, self._looked = min(now - self._looked, 2 * _LOOK_S), now
-        there = self._there(beat)
+        there = self.workers.there(beat)
         self._looked = time.monotonic()
         self._nobody = 0.0 if there else self._nobody + waited
         if self._nobody > _PATIENCE_S:
@@ -163,26 +162,6 @@ class Watch:
         if what not in self._aside or not self._aside[what].is_alive():
             self._aside[what] = threading.Thread(target=asking, daemon=True)
             self._aside[what].start()
-
-    def _there(self, beat: Callable[[], None]) -> Mapping[str, Mapping[str, Any]]:
-        came: queue.SimpleQueue[Mapping[str, Mapping[str, Any]] | BaseException] = queue.SimpleQueue()
-        threading.Thread(target=lambda: came.put(_told(self.workers)), daemon=True).start()
-        until = time.monotonic() + _ANSWER_S
-        there: Mapping[str, Mapping[str, Any]] | BaseException | None = None
-        while there is None and time.monotonic() < until:
-            with suppress(queue.Empty):
-                there = came.get(timeout=_STEP_S)
-            beat()
-        if there is None or isinstance(there, BaseException):  # whatever Dask raises where nobody answers
-            raise self.workers.gone() from None
-        return there
-
-
-def _told(workers: Workers) -> Mapping[str, Mapping[str, Any]] | BaseException:
-    try:
-        return workers.there()
-    except (Exception, CancelledError) as error:
-        return error
 
 
 def _works(told: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hunt.cluster import elsewhere, waiting
+from hunt.cluster import asking, elsewhere, waiting
 from hunt.cluster.connect import Place, Workers
 from hunt.cluster.waiting import Watch, given
 from hunt.errors import HuntError
@@ -168,7 +168,7 @@ def test_what_is_lost_again_and_again_has_failed() -> None:
 
 
 def test_a_scheduler_that_does_not_answer_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_ANSWER_S", 0.1)
+    monkeypatch.setattr(asking, "ANSWER_S", 0.5)
     client, never = Client(a="running"), threading.Event()
     watched = watch(client)
     monkeypatch.setattr(client, "scheduler_info", lambda n_workers: never.wait(20))
