@@ -168,9 +168,9 @@ def test_what_is_lost_again_and_again_has_failed() -> None:
 
 
 def test_a_scheduler_that_does_not_answer_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "ANSWER_S", 0.5)
     client, never = Client(a="running"), threading.Event()
     watched = watch(client)
+    monkeypatch.setattr(asking, "ANSWER_S", 0.5)
     monkeypatch.setattr(client, "scheduler_info", lambda n_workers: never.wait(20))
     with pytest.raises(HuntError, match="the scheduler is gone"):
         list(watched.ended([Future()], beat))
